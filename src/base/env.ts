@@ -1,0 +1,78 @@
+// Time, randomness, ids and logging: the only door to the outside world for everything above `base`.
+// A component receives an Env and never reaches for globals, so a virtual clock and a seed replay a run to the byte.
+
+import type { Logger } from './log.ts';
+
+/** A pending timer; `cancel` is idempotent. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Milliseconds since the Unix epoch (wall clock: may jump). */
+  now(): number;
+  /** Milliseconds from an arbitrary start, never going back. Use it for durations and latencies. */
+  monotonic(): number;
+  /** Runs `fn` once after at least `ms` milliseconds. Real timers do not keep a process alive when `unref` is set. */
+  setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer;
+}
+
+export interface Random {
+  /** A number in [0, 1). */
+  next(): number;
+  /** `n` random bytes. */
+  bytes(n: number): Uint8Array;
+}
+
+export interface Env {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. */
+export function sleep(env: { clock: Clock }, ms: number, options: { signal?: AbortSignal } = {}): Promise<void> {
+  const { signal } = options;
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason as Error);
+    const onAbort = () => {
+      timer.cancel();
+      reject(signal?.reason as Error);
+    };
+    const timer = env.clock.setTimer(ms, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** A version 4 UUID (RFC 9562) from the Env's randomness. */
+export function uuid(random: Random): string {
+  const b = random.bytes(16);
+  b[6] = (b[6]! & 0x0f) | 0x40;
+  b[8] = (b[8]! & 0x3f) | 0x80;
+  let hex = '';
+  for (const byte of b) hex += (byte < 16 ? '0' : '') + byte.toString(16);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** The consonants and digits Kubernetes uses for generated names: no vowels, so no words; no 0, 1, 3. */
+export const SAFE_ALPHABET = 'bcdfghjklmnpqrstvwxz2456789';
+
+/** `n` characters of SAFE_ALPHABET, as in `generateName` suffixes. */
+export function randomSuffix(random: Random, n = 5): string {
+  let out = '';
+  for (let i = 0; i < n; i++) out += SAFE_ALPHABET[Math.floor(random.next() * SAFE_ALPHABET.length)];
+  return out;
+}
+
+/** RFC 3339 with whole seconds, the form of `metav1.Time`. */
+export function rfc3339(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 19) + 'Z';
+}
+
+/** RFC 3339 with microseconds, the form of `metav1.MicroTime`. */
+export function rfc3339Micro(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 23) + '000Z';
+}

@@ -1,0 +1,54 @@
+// Structured logging: a message, a component name and fields. Where lines go is the host's business (a sink).
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+const ORDER: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
+
+export type LogFields = Record<string, unknown>;
+
+export interface LogRecord {
+  readonly level: LogLevel;
+  readonly component: string;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+export interface Logger {
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A logger whose records carry this component name and these fields. */
+  child(component: string, fields?: LogFields): Logger;
+}
+
+export interface LoggerOptions {
+  readonly sink: (record: LogRecord) => void;
+  /** The least level written; `levels` overrides it per component. */
+  readonly level?: LogLevel;
+  readonly levels?: Readonly<Record<string, LogLevel>>;
+}
+
+export function createLogger(options: LoggerOptions, component = 'coracle', fields: LogFields = {}): Logger {
+  const least = ORDER[options.levels?.[component] ?? options.level ?? 'info'];
+  const write = (level: LogLevel) => (message: string, more?: LogFields) => {
+    if (ORDER[level] >= least)
+      options.sink({ level, component, message, fields: more ? { ...fields, ...more } : fields });
+  };
+  return {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    child: (name, more) => createLogger(options, name, more ? { ...fields, ...more } : fields),
+  };
+}
+
+const nothing = () => {};
+/** Drops everything. */
+export const silentLogger: Logger = {
+  debug: nothing,
+  info: nothing,
+  warn: nothing,
+  error: nothing,
+  child: () => silentLogger,
+};

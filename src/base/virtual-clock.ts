@@ -1,0 +1,97 @@
+// A clock that only moves when told to, and a seeded random source. Timers fire in order of time, then of creation;
+// between two timers all promise continuations run, so a run is a pure function of the seed.
+
+import type { Clock, Random, Timer } from './env.ts';
+import { Heap } from './heap.ts';
+
+interface Entry {
+  at: number;
+  seq: number;
+  fn: (() => void) | undefined;
+  background: boolean;
+}
+
+/** A macrotask: it runs once the microtask queue is empty. setImmediate where there is one (Node), else a timer of 0. */
+const nextTask: (fn: () => void) => void =
+  typeof setImmediate === 'function' ? (fn) => void setImmediate(fn) : (fn) => void setTimeout(fn, 0);
+
+/** Lets every pending promise continuation run, then resolves. */
+export function drainMicrotasks(): Promise<void> {
+  return new Promise((resolve) => nextTask(resolve));
+}
+
+export class VirtualClock implements Clock {
+  #now: number;
+  readonly #start: number;
+  #seq = 0;
+  readonly #timers = new Heap<Entry>((a, b) => a.at - b.at || a.seq - b.seq);
+
+  /** `start` is the first instant, in milliseconds since the epoch. */
+  constructor(start = Date.UTC(2026, 0, 1)) {
+    this.#now = start;
+    this.#start = start;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  monotonic(): number {
+    return this.#now - this.#start;
+  }
+
+  /** `unref` marks a background timer: `settle` does not wait for it. */
+  setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer {
+    const entry: Entry = { at: this.#now + Math.max(0, ms), seq: this.#seq++, fn, background: options?.unref ?? false };
+    this.#timers.push(entry);
+    return { cancel: () => void (entry.fn = undefined) };
+  }
+
+  /** The instant of the next foreground timer, or undefined when there is none. */
+  nextForeground(): number | undefined {
+    let next: number | undefined;
+    for (const t of this.#timers.items()) if (t.fn && !t.background && (next === undefined || t.at < next)) next = t.at;
+    return next;
+  }
+
+  /** Moves time to `target`, firing every timer on the way. */
+  async advanceTo(target: number): Promise<void> {
+    await drainMicrotasks();
+    for (;;) {
+      const next = this.#timers.peek();
+      if (!next || next.at > target) break;
+      this.#timers.pop();
+      if (!next.fn) continue;
+      this.#now = next.at;
+      next.fn();
+      await drainMicrotasks();
+    }
+    this.#now = Math.max(this.#now, target);
+  }
+
+  async advance(ms: number): Promise<void> {
+    await this.advanceTo(this.#now + ms);
+  }
+}
+
+/** A small, fast seeded generator (sfc32). Not for secrets. */
+export function seededRandom(seed: number): Random {
+  let a = 0x9e3779b9 ^ seed;
+  let b = 0x243f6a88;
+  let c = 0xb7e15162;
+  let d = seed | 1;
+  const step = () => {
+    const t = (((a + b) | 0) + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = ((c << 21) | (c >>> 11)) + t;
+    c |= 0;
+    return t >>> 0;
+  };
+  for (let i = 0; i < 12; i++) step();
+  return {
+    next: () => step() / 2 ** 32,
+    bytes: (n) => Uint8Array.from({ length: n }, () => step() & 0xff),
+  };
+}

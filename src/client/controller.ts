@@ -1,0 +1,118 @@
+// The controller contract. A controller says what it watches and writes, and decides purely: `plan(key, view, now)`
+// reads caches and returns actions. The runtime (controller-runtime.ts) owns informers, the keyed queue, backoff,
+// concurrency, events, and holds a key back until the caches have seen the controller's own last write for it.
+
+import type { AnyKind, Kind } from '../api/kind.ts';
+import type { Draft, KubeObject, ObjectRef } from '../api/object.ts';
+import type { PatchType } from '../api/op.ts';
+import type { CallOptions, Client } from './client.ts';
+import type { Lister } from './informer.ts';
+import type { Env } from '../base/env.ts';
+
+export interface EventNote {
+  readonly type: 'Normal' | 'Warning';
+  readonly reason: string;
+  readonly message: string;
+  /** What the event is about; the planned object unless told. */
+  readonly about?: KubeObject;
+  /** The second object of an events.k8s.io event. */
+  readonly related?: KubeObject;
+  /** events.k8s.io `action`. */
+  readonly action?: string;
+}
+
+/**
+ * One write. Actions of a plan run in order; an array inside runs in parallel. `done` and `failed` yield the event to
+ * record. A failed action ends the plan and retries the key with backoff, unless `ignore` names the error's reason.
+ */
+export type Action = (
+  | {
+      readonly do: 'create';
+      readonly kind: AnyKind;
+      readonly object: Draft<KubeObject>;
+      readonly subresource?: string;
+    }
+  | { readonly do: 'update'; readonly kind: AnyKind; readonly object: KubeObject; readonly subresource?: string }
+  | {
+      readonly do: 'patch';
+      readonly kind: AnyKind;
+      readonly ref: ObjectRef;
+      readonly type: PatchType;
+      readonly patch: unknown;
+      readonly subresource?: string;
+    }
+  | { readonly do: 'delete'; readonly kind: AnyKind; readonly ref: ObjectRef; readonly options?: CallOptions }
+  | { readonly do: 'event'; readonly event: EventNote }
+) & {
+  readonly done?: (result: KubeObject | undefined) => EventNote;
+  readonly failed?: (error: Error) => EventNote;
+  readonly ignore?: readonly string[];
+};
+
+export interface Plan {
+  readonly actions: readonly (Action | readonly Action[])[];
+  /** Milliseconds after which to plan again without any change. */
+  readonly again?: number;
+}
+export const NOTHING: Plan = { actions: [] };
+
+/** The caches of the watched kinds. Asking for a kind that is not watched throws. */
+export interface View {
+  of<T extends KubeObject>(kind: Kind<T>): Lister<T>;
+}
+
+export interface Watch<T extends KubeObject = KubeObject> {
+  readonly kind: Kind<T>;
+  /**
+   * The keys to plan when an object changed: `self` (its own key), `controller` (its controller's, if of the
+   * controller's primary kind), or a function. `old` is undefined on addition, `object` on deletion.
+   */
+  readonly keys:
+    | 'self'
+    | 'controller'
+    | 'none'
+    | ((object: T | undefined, old: T | undefined, view: View) => readonly string[]);
+  readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
+}
+/** Declares a watch with its object type checked. */
+export const watch = <T extends KubeObject>(w: Watch<T>): Watch => w as unknown as Watch;
+
+/** An RBAC rule in brief: verbs on resources (`pods`, `pods/status`) of API groups. */
+export interface Grant {
+  readonly groups: readonly string[];
+  readonly resources: readonly string[];
+  readonly verbs: readonly string[];
+  readonly resourceNames?: readonly string[];
+}
+
+export interface ControllerDefinition {
+  /** The ServiceAccount in kube-system, e.g. `replicaset-controller`; also names the workqueue and the event source. */
+  readonly name: string;
+  /** The kind whose keys are planned: the owner looked up for `controller` watches. */
+  readonly primary?: AnyKind;
+  readonly watches: readonly Watch[];
+  /** What it may do besides reading what it watches: yields its bootstrap ClusterRole `system:controller:<name>`. */
+  readonly grants: readonly Grant[];
+  /** Keys planned at the same time; 5 unless told. */
+  readonly workers?: number;
+  /** Pure: no clock, no I/O, no mutation. Absent when `run` is given. */
+  plan?(key: string, view: View, now: number): Plan;
+  /** For controllers that are no keyed reconcilers (garbage collector): the whole loop. */
+  run?(context: ControllerContext): Promise<void>;
+  /** For reconcilers that must call the API to decide (namespace finalisation). Runs as `plan` would, and may wait. */
+  reconcile?(key: string, context: ControllerContext): Promise<Plan>;
+}
+
+export interface ControllerContext {
+  readonly client: Client;
+  readonly env: Env;
+  readonly view: View;
+  readonly signal: AbortSignal;
+  /** Queues a key. */
+  enqueue(key: string): void;
+  event(note: EventNote & { readonly about: KubeObject }): void;
+}
+
+export function defineController(definition: ControllerDefinition): ControllerDefinition {
+  return definition;
+}
