@@ -1,0 +1,183 @@
+// The life of a cluster as other processes see it: start it in the background, wait for it, stop it, ask how it is.
+// The cluster itself is run-cluster.ts, in the process that `coracle up --foreground` is.
+
+import { spawn } from 'node:child_process';
+import { createReadStream, existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, watch } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  UserError,
+  type ClusterSelector,
+  type ClusterStatus,
+  type StepSink,
+  type UpOptions,
+  type UpResult,
+} from '../cli/platform.ts';
+import { readable, rotateLog, type LogLine } from '../host/log-sink.ts';
+import { pathsOf, type ClusterPaths } from './paths.ts';
+import { readState, runningState, startTicksOf, type ClusterState } from './state-file.ts';
+
+/** What the background process tells the one that started it. */
+export type ChildMessage =
+  | { readonly type: 'step'; readonly name: string; readonly seconds?: number; readonly detail?: string }
+  | { readonly type: 'ready' }
+  | { readonly type: 'failed'; readonly message: string };
+
+export const contextOf = (name: string) => (name === 'coracle' ? 'coracle' : `coracle-${name}`);
+
+/** Starts the cluster in the background and resolves when it is ready; `entry` is the CLI's own script. */
+export async function startInBackground(
+  options: UpOptions,
+  nodes: 'real' | 'simulated',
+  entry: string,
+  steps: StepSink,
+): Promise<void> {
+  const paths = pathsOf(options);
+  mkdirSync(paths.logs, { recursive: true });
+  rotateLog(paths.logFile);
+  const log = openSync(paths.logFile, 'a');
+  const args = ['up', '--foreground', '--name', options.name, '--store', options.store, '--nodes', nodes];
+  args.push('--node-count', String(options.nodeCount));
+  if (options.dataDir) args.push('--data-dir', options.dataDir);
+  if (options.port) args.push('--port', String(options.port));
+  if (!options.wait) args.push('--no-wait');
+  const child = spawn(process.execPath, [entry, ...args], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log, 'ipc'],
+  });
+  closeSync(log);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.on('message', (message) => {
+        const m = message as ChildMessage;
+        if (m.type === 'step') steps(m);
+        else if (m.type === 'ready') resolve();
+        else reject(new UserError(m.message));
+      });
+      child.on('error', (error) => reject(new UserError(`cannot start the cluster's process: ${error.message}`)));
+      child.on('exit', (code, signal) =>
+        reject(new UserError(`the cluster's process ended (${signal ?? `exit code ${code}`}): ${lastWords(paths)}`)),
+      );
+    });
+  } finally {
+    child.removeAllListeners();
+    if (child.connected) child.disconnect();
+    child.unref();
+  }
+}
+
+function lastWords(paths: ClusterPaths): string {
+  const lines = existsSync(paths.logFile) ? readFileSync(paths.logFile, 'utf8').trim().split('\n') : [];
+  const last = lines.at(-1) ?? 'it left no log';
+  return `${last.slice(0, 300)} (see ${paths.logFile})`;
+}
+
+/** Resolves once the cluster that is starting is ready; rejects when its process ends. */
+export async function waitUntilReady(paths: ClusterPaths): Promise<ClusterState> {
+  for (;;) {
+    const state = runningState(paths.stateFile);
+    if (!state) throw new UserError(`the cluster's process ended while it was starting: ${lastWords(paths)}`);
+    if (state.ready) return state;
+    await delay(50);
+  }
+}
+
+/** Ends the cluster's process: asks first, kills after 20 seconds. False when it was not running. */
+export async function stopProcess(paths: ClusterPaths): Promise<boolean> {
+  const state = runningState(paths.stateFile);
+  if (!state) return false;
+  const alive = () => startTicksOf(state.pid) === state.startTicks;
+  process.kill(state.pid, 'SIGTERM');
+  for (let waited = 0; waited < 20_000 && alive(); waited += 20) await delay(20);
+  if (alive()) {
+    process.kill(state.pid, 'SIGKILL');
+    while (alive()) await delay(20);
+  }
+  return true;
+}
+
+function residentBytes(pid: number): number {
+  try {
+    const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+    return pages * 4096;
+  } catch {
+    return 0;
+  }
+}
+
+export async function statusOf(
+  cluster: ClusterSelector,
+  health: (state: ClusterState) => Promise<ClusterStatus['components']>,
+): Promise<ClusterStatus> {
+  const paths = pathsOf(cluster);
+  const running = runningState(paths.stateFile);
+  const last = running ?? readState(paths.stateFile);
+  const state = running ? (running.ready ? 'running' : 'starting') : existsSync(paths.data) ? 'stopped' : 'absent';
+  return {
+    name: cluster.name,
+    state,
+    nodes: last?.nodes ?? 'real',
+    server: running?.server ?? '',
+    dataDir: paths.data,
+    pid: running?.pid ?? 0,
+    startedAt: running?.startedAt ?? 0,
+    residentBytes: running ? residentBytes(running.pid) : 0,
+    components: running ? await health(running) : [],
+  };
+}
+
+export function resultOf(status: ClusterStatus, started: boolean, notice: string | undefined): UpResult {
+  return { started, status, context: contextOf(status.name), notice };
+}
+
+/** Removes what a stopped cluster keeps on disk. */
+export function removeData(paths: ClusterPaths): void {
+  rmSync(paths.data, { recursive: true, force: true });
+  rmSync(paths.run, { recursive: true, force: true });
+}
+
+function show(text: string, component: string | undefined): string | undefined {
+  let line: LogLine;
+  try {
+    line = JSON.parse(text) as LogLine;
+  } catch {
+    return component ? undefined : text;
+  }
+  if (component && line.component !== component) return undefined;
+  return readable(line);
+}
+
+export async function writeLogs(
+  paths: ClusterPaths,
+  options: { readonly component: string | undefined; readonly follow: boolean; readonly tail: number | undefined },
+  write: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!existsSync(paths.logFile))
+    throw new UserError(`there is no log at ${paths.logFile}: was the cluster ever started?`);
+  let lines: string[] = [];
+  let position = 0;
+  const readOn = async (each: (line: string) => void) => {
+    const stream = createReadStream(paths.logFile, { start: position });
+    stream.on('data', (chunk) => (position += chunk.length));
+    for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
+      const line = show(text, options.component);
+      if (line !== undefined) each(line);
+    }
+  };
+  await readOn((line) => lines.push(line));
+  if (options.tail !== undefined) lines = lines.slice(Math.max(0, lines.length - options.tail));
+  lines.forEach(write);
+  if (!options.follow) return;
+  await new Promise<void>((resolve) => {
+    let chain = Promise.resolve();
+    const watcher = watch(paths.logFile, () => (chain = chain.then(() => readOn(write))));
+    const end = () => {
+      watcher.close();
+      resolve();
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
+}

@@ -1,0 +1,55 @@
+// Where a cluster keeps things. Root: /var/lib/coracle/<name> and /run/coracle/<name>; others: below their home.
+
+import { homedir, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+export interface ClusterPaths {
+  /** Everything that survives a stop. */
+  readonly data: string;
+  readonly store: string;
+  readonly pki: string;
+  readonly logs: string;
+  /** containerd's root: images and snapshots. */
+  readonly containerd: string;
+  readonly kubelet: string;
+  readonly podLogs: string;
+  readonly adminKubeconfig: string;
+  /** Everything that a reboot may lose: sockets, pid files, containerd's state. */
+  readonly run: string;
+  readonly stateFile: string;
+  readonly logFile: string;
+}
+
+const isRoot = () => process.getuid?.() === 0;
+
+export function dataRoot(): string {
+  if (process.env['CORACLE_HOME']) return resolve(process.env['CORACLE_HOME']);
+  return isRoot()
+    ? '/var/lib/coracle'
+    : join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'coracle');
+}
+
+/** Short, for unix sockets have at most 107 bytes of path. */
+export function runRoot(): string {
+  return isRoot()
+    ? '/run/coracle'
+    : join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `coracle-${process.getuid?.() ?? 0}`);
+}
+
+export function pathsOf(cluster: { readonly name: string; readonly dataDir: string | undefined }): ClusterPaths {
+  const data = cluster.dataDir ? resolve(cluster.dataDir) : join(dataRoot(), cluster.name);
+  const run = join(runRoot(), cluster.name);
+  return {
+    data,
+    store: join(data, 'store'),
+    pki: join(data, 'pki'),
+    logs: join(data, 'logs'),
+    containerd: join(data, 'containerd'),
+    kubelet: join(data, 'kubelet'),
+    podLogs: join(data, 'pod-logs'),
+    adminKubeconfig: join(data, 'admin.kubeconfig'),
+    run,
+    stateFile: join(run, 'coracle.json'),
+    logFile: join(data, 'logs', 'coracle.log'),
+  };
+}
