@@ -85,20 +85,16 @@ export class SortedMap<V> {
 
   /** The values whose key starts with `prefix`, in key order. */
   list(prefix: string, range: Range = {}): V[] {
-    const out: V[] = [];
-    this.#walk(prefix, range, (chunk, from, to) => {
-      for (let i = from; i < to; i++) out.push(chunk.values[i]!);
-    });
-    return out;
+    const parts: V[][] = [];
+    this.#walk(prefix, range, (chunk, from, to) => parts.push(chunk.values.slice(from, to)));
+    return parts[0]?.concat(...parts.slice(1)) ?? [];
   }
 
   /** The keys that start with `prefix`, in order. */
   keys(prefix: string, range: Range = {}): string[] {
-    const out: string[] = [];
-    this.#walk(prefix, range, (chunk, from, to) => {
-      for (let i = from; i < to; i++) out.push(chunk.keys[i]!);
-    });
-    return out;
+    const parts: string[][] = [];
+    this.#walk(prefix, range, (chunk, from, to) => parts.push(chunk.keys.slice(from, to)));
+    return parts[0]?.concat(...parts.slice(1)) ?? [];
   }
 
   /** How many keys a listing would give. */
