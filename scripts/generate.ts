@@ -2,6 +2,7 @@
 // structural facts the server reads at run time. docs/checklists/move-to-a-release.md tells how to change the release.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { describe } from './descriptions.ts';
 
 const RELEASE = '1.36';
 const OUT = new URL('../src/api/generated/', import.meta.url);
@@ -120,8 +121,17 @@ for (const [group, types] of groups) {
   const head = [...imports].sort().map((g) => `import type * as ${aliasOf(g)} from './${moduleOf(g)}.ts';\n`);
   write(`${moduleOf(group)}.ts`, `${head.join('')}\n${body}`);
 }
-const literal = JSON.stringify(JSON.stringify(facts)).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+
+/** A string literal whose JSON.parse gives the value: the quickest form to load. */
+const jsonLiteral = (value: unknown) =>
+  JSON.stringify(JSON.stringify(value)).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+
 write(
   'facts.ts',
-  `/** The release the facts describe. */\nexport const RELEASE = '${RELEASE}';\n\n/** Parsed on first use: JSON.parse of a string literal is the quickest way to hold them. */\nexport const factsJson =\n  ${literal};\n`,
+  `/** The release the facts describe. */\nexport const RELEASE = '${RELEASE}';\n\n/** Parsed on first use. */\nexport const factsJson =\n  ${jsonLiteral(facts)};\n`,
+);
+const fieldNames = new Map(Object.keys(facts.types).map((type) => [type, fieldsOf(type).map(([name]) => name)]));
+write(
+  'descriptions.ts',
+  `/** Type -> field -> description; '' is the type itself. */\nexport const descriptionsJson =\n  ${jsonLiteral(describe(fieldNames))};\n`,
 );
