@@ -30,19 +30,27 @@ export interface Env {
   readonly log: Logger;
 }
 
-/** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. */
-export function sleep(env: { clock: Clock }, ms: number, options: { signal?: AbortSignal } = {}): Promise<void> {
-  const { signal } = options;
+/** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. `unref` as in `setTimer`. */
+export function sleep(
+  env: { clock: Clock },
+  ms: number,
+  options: { signal?: AbortSignal; unref?: boolean } = {},
+): Promise<void> {
+  const { signal, unref = false } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
     const onAbort = () => {
       timer.cancel();
       reject(signal?.reason as Error);
     };
-    const timer = env.clock.setTimer(ms, () => {
-      signal?.removeEventListener('abort', onAbort);
-      resolve();
-    });
+    const timer = env.clock.setTimer(
+      ms,
+      () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      },
+      { unref },
+    );
     signal?.addEventListener('abort', onAbort, { once: true });
   });
 }

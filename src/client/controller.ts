@@ -15,6 +15,8 @@ export interface EventNote {
   readonly message: string;
   /** What the event is about; the planned object unless told. */
   readonly about?: KubeObject;
+  /** The part it is about, e.g. `spec.containers{web}`. */
+  readonly fieldPath?: string;
   /** The second object of an events.k8s.io event. */
   readonly related?: KubeObject;
   /** events.k8s.io `action`. */
@@ -43,6 +45,11 @@ export type Action = (
     }
   | { readonly do: 'delete'; readonly kind: AnyKind; readonly ref: ObjectRef; readonly options?: CallOptions }
   | { readonly do: 'event'; readonly event: EventNote }
+  /**
+   * Asks the server itself, not a cache, whether the object still is this one and is not being deleted; the rest of the
+   * plan is dropped when it is not. Wanted before adopting orphans: their owner's death must not be outrun.
+   */
+  | { readonly do: 'confirm'; readonly kind: AnyKind; readonly ref: ObjectRef; readonly uid: string }
 ) & {
   readonly done?: (result: KubeObject | undefined) => EventNote;
   readonly failed?: (error: Error) => EventNote;
@@ -53,6 +60,12 @@ export interface Plan {
   readonly actions: readonly (Action | readonly Action[])[];
   /** Milliseconds after which to plan again without any change. */
   readonly again?: number;
+  /** `again` is a distant look (a deadline, a schedule): the system counts as settled meanwhile. */
+  readonly idle?: boolean;
+  /** What to write when an action failed, before the key is retried: a condition in the status, say. */
+  failed?(error: Error, action: Action): readonly Action[];
+  /** Handed to the next plan of this key, and forgotten when that plan does not hand it on. Lost at a restart. */
+  readonly memory?: unknown;
 }
 export const NOTHING: Plan = { actions: [] };
 
@@ -88,6 +101,8 @@ export interface Grant {
 export interface ControllerDefinition {
   /** The ServiceAccount in kube-system, e.g. `replicaset-controller`; also names the workqueue and the event source. */
   readonly name: string;
+  /** The event source, where upstream's differs from the ServiceAccount (`daemonset-controller`). */
+  readonly component?: string;
   /** The kind whose keys are planned: the owner looked up for `controller` watches. */
   readonly primary?: AnyKind;
   readonly watches: readonly Watch[];
@@ -95,8 +110,8 @@ export interface ControllerDefinition {
   readonly grants: readonly Grant[];
   /** Keys planned at the same time; 5 unless told. */
   readonly workers?: number;
-  /** Pure: no clock, no I/O, no mutation. Absent when `run` is given. */
-  plan?(key: string, view: View, now: number): Plan;
+  /** Pure: no clock, no I/O, no mutation. `memory` is that of the key's previous plan. Absent when `run` is given. */
+  plan?(key: string, view: View, now: number, memory?: unknown): Plan;
   /** For controllers that are no keyed reconcilers (garbage collector): the whole loop. */
   run?(context: ControllerContext): Promise<void>;
   /** For reconcilers that must call the API to decide (namespace finalisation). Runs as `plan` would, and may wait. */

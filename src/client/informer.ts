@@ -25,6 +25,8 @@ export interface Informer<T extends KubeObject> extends Lister<T> {
   readonly synced: Promise<void>;
   /** The resourceVersion up to which this view is current, as a number; 0 before the first list. */
   readonly revision: number;
+  /** Resolves once `revision` is at least this: the view then shows a write that returned this resourceVersion. */
+  reached(revision: number): Promise<void>;
   /** Calls the handler for every present object and every later change. Returns the unsubscribe function. */
   on(handler: InformerHandler<T>): () => void;
   /** Files objects under zero or more values; the index is kept current from then on. Adding a known name again is a no-op. */

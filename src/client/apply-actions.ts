@@ -1,0 +1,128 @@
+// Carries out a plan's actions: one after the other, those of an inner array at the same time. Creates inside an array
+// start slowly, in batches of 1, 2, 4, ... and stop at the first batch with a failure: a thousand pods that a quota
+// refuses cost a few requests, not a thousand.
+
+import { isReason, StatusError } from '../api/errors.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { Client } from './client.ts';
+import type { Action, EventNote } from './controller.ts';
+import type { Writes } from './write-barrier.ts';
+
+export interface ApplyContext {
+  readonly client: Client;
+  /** Collects what was written. */
+  readonly writes: Writes;
+  record(note: EventNote): void;
+}
+
+/** The action that failed, and why. */
+export class ActionFailure extends Error {
+  readonly action: Action;
+  override readonly cause: Error;
+  constructor(action: Action, cause: Error) {
+    super(cause.message);
+    this.action = action;
+    this.cause = cause;
+  }
+}
+
+/** Resolves to false when a `confirm` dropped the rest. Throws an ActionFailure when an action failed. */
+export async function applyActions(
+  actions: readonly (Action | readonly Action[])[],
+  context: ApplyContext,
+): Promise<boolean> {
+  for (const step of actions) {
+    if (isList(step)) await together(step, context);
+    else if (step.do === 'confirm') {
+      if (!(await confirmed(step, context.client))) return false;
+    } else await applyOne(step, context);
+  }
+  return true;
+}
+
+const isList = (step: Action | readonly Action[]): step is readonly Action[] => Array.isArray(step);
+
+async function together(actions: readonly Action[], context: ApplyContext): Promise<void> {
+  const creates = actions.filter((a) => a.do === 'create');
+  const others = actions.filter((a) => a.do !== 'create');
+  const results = await Promise.allSettled([
+    slowStart(creates, context),
+    ...others.map((action) => applyOne(action, context)),
+  ]);
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+}
+
+async function slowStart(creates: readonly Action[], context: ApplyContext): Promise<void> {
+  for (let at = 0, size = 1; at < creates.length; at += size, size *= 2) {
+    if (at > 0 && size > creates.length - at) size = creates.length - at;
+    const batch = creates.slice(at, at + size);
+    const results = await Promise.allSettled(batch.map((action) => applyOne(action, context)));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+}
+
+async function applyOne(action: Action, context: ApplyContext): Promise<void> {
+  if (action.do === 'event') return context.record(action.event);
+  let result: KubeObject | undefined;
+  try {
+    result = await send(action, context);
+  } catch (cause) {
+    const error = cause as Error;
+    if (action.ignore && error instanceof StatusError && action.ignore.includes(error.reason)) return;
+    // Nothing can be made in a namespace that is on its way out, and nothing needs to be.
+    if (action.do === 'create' && isNamespaceTerminating(error)) return;
+    if (action.failed) context.record(action.failed(error));
+    throw new ActionFailure(action, error);
+  }
+  if (action.done) context.record(action.done(result));
+}
+
+async function send(action: Exclude<Action, { do: 'event' }>, context: ApplyContext): Promise<KubeObject | undefined> {
+  const { client, writes } = context;
+  switch (action.do) {
+    case 'create': {
+      const result = await client.create(action.kind, action.object, subresource(action));
+      if (!action.subresource) writes.wrote(action.kind, result);
+      return result;
+    }
+    case 'update': {
+      const result = await client.update(action.kind, action.object, subresource(action));
+      writes.wrote(action.kind, result);
+      return result;
+    }
+    case 'patch': {
+      const { kind, ref, type, patch } = action;
+      const result = await client.patch(kind, ref, type, patch, subresource(action));
+      writes.wrote(kind, result);
+      return result;
+    }
+    case 'delete': {
+      const result = await client.delete(action.kind, action.ref, action.options);
+      writes.deleted(action.kind, action.ref);
+      return result;
+    }
+    case 'confirm':
+      throw new Error('confirm stands between other actions, not inside an array');
+  }
+}
+
+const subresource = (action: { readonly subresource?: string }) =>
+  action.subresource ? { subresource: action.subresource } : {};
+
+async function confirmed(action: Action & { do: 'confirm' }, client: Client): Promise<boolean> {
+  try {
+    const { metadata } = await client.get(action.kind, action.ref);
+    return metadata.uid === action.uid && metadata.deletionTimestamp === undefined;
+  } catch (error) {
+    if (isReason(error, 'NotFound')) return false;
+    throw new ActionFailure(action, error as Error);
+  }
+}
+
+/** A create was refused because its namespace is being deleted. */
+export function isNamespaceTerminating(error: unknown): boolean {
+  return (
+    error instanceof StatusError &&
+    (error.details?.causes ?? []).some((cause) => cause.reason === 'NamespaceTerminating')
+  );
+}

@@ -1,0 +1,5 @@
+// Every built-in controller, one line each.
+
+import type { ControllerDefinition } from '../client/controller.ts';
+
+export const controllers: readonly ControllerDefinition[] = [];
