@@ -35,7 +35,8 @@ export function bytesOf(object: object): Uint8Array {
   const known = encodings.get(object);
   if (known?.wire) return known.wire;
   const version = (object as Partial<KubeObject>).metadata?.resourceVersion;
-  if (known?.stored && version !== undefined) {
+  if (known?.stored) {
+    if (version === undefined) return known.stored;
     known.wire = insertVersion(known.stored, known.head, version);
     known.stored = undefined;
     return known.wire;
@@ -54,8 +55,7 @@ export function storedBytes(object: KubeObject): Uint8Array {
   const text = textOf(object);
   const head = headOf(text);
   const stored = encoder.encode(withoutVersion(text, head));
-  const same = object.metadata?.resourceVersion === undefined;
-  encodings.set(object, same ? { wire: stored, head } : { stored, head });
+  encodings.set(object, { stored, head });
   return stored;
 }
 
@@ -91,10 +91,12 @@ export function itemBytes(object: KubeObject): Uint8Array {
 
 /**
  * What a registry puts into the store: encoded when somebody reads `bytes`, never when the store lives in memory and
- * all readers are in this process. Made from an object about to be written; `at` gives it its revision.
+ * all readers are in this process. It takes over an object about to be written, without resourceVersion, and gives it
+ * its revision in place, once; after that the object is as immutable as any other.
  */
 export class ObjectValue implements StoredValue {
-  #object: KubeObject;
+  readonly #object: KubeObject;
+  #revision = 0;
 
   constructor(object: KubeObject) {
     this.#object = object;
@@ -106,7 +108,12 @@ export class ObjectValue implements StoredValue {
 
   /** The object as written at `revision`: always the same one for the same revision. */
   at(revision: number): KubeObject {
-    return (this.#object = withRevision(this.#object, revision));
+    if (this.#revision === revision) return this.#object;
+    if (this.#revision !== 0) return withRevision(this.#object, revision);
+    this.#revision = revision;
+    const { resourceVersion: _, ...metadata } = this.#object.metadata;
+    this.#object.metadata = { resourceVersion: String(revision), ...metadata };
+    return this.#object;
   }
 }
 

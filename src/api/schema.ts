@@ -225,7 +225,8 @@ function namedType(t: string): TypeNode {
         patchStrategy: [],
         mergeKey: undefined,
       };
-    return inner.node === 'scalar' && named.values ? { ...inner, values: named.values } : inner;
+    if (inner.node !== 'scalar') return inner;
+    return { ...inner, goType: name, ...(named.values ? { values: named.values } : {}) };
   }
   return facts().types[name] ? structOf(name) : ANY;
 }
