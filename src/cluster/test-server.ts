@@ -1,0 +1,53 @@
+// An API server for tests: the real one, on the memory store, under a virtual clock, asked in process.
+
+import type { AnyKind } from '../api/kind.ts';
+import { builtinKinds } from '../api/kinds/index.ts';
+import type { UserInfo } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import { silentLogger, type Logger } from '../base/log.ts';
+import { seededRandom, VirtualClock } from '../base/virtual-clock.ts';
+import { Client } from '../client/client.ts';
+import { alwaysAllow } from '../server/authz/rbac.ts';
+import { createApiServer, type ApiServer, type ApiServerOptions } from '../server/pipeline.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+
+export const ADMIN: UserInfo = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
+
+export interface TestServer {
+  readonly server: ApiServer;
+  readonly env: Env;
+  readonly clock: VirtualClock;
+  readonly store: MemoryStore;
+  /** As `admin`, of the group system:masters. */
+  readonly client: Client;
+  clientFor(user: UserInfo, userAgent?: string): Client;
+  close(): void;
+}
+
+export interface TestServerOptions extends Partial<Omit<ApiServerOptions, 'env' | 'store'>> {
+  /** Kinds besides the built-in ones. */
+  readonly extraKinds?: readonly AnyKind[];
+  readonly log?: Logger;
+  readonly seed?: number;
+  readonly store?: MemoryStore;
+}
+
+/**
+ * Everything is allowed, nothing is admitted, unless the options say otherwise. Objects are frozen, so that code that
+ * changes what it has read fails.
+ */
+export function createTestServer(options: TestServerOptions = {}): TestServer {
+  const clock = new VirtualClock();
+  const env: Env = { clock, random: seededRandom(options.seed ?? 1), log: options.log ?? silentLogger };
+  const store = options.store ?? new MemoryStore();
+  const server = createApiServer({
+    kinds: [...builtinKinds, ...(options.extraKinds ?? [])],
+    authorizer: alwaysAllow,
+    freeze: true,
+    ...options,
+    env,
+    store,
+  });
+  const clientFor = (user: UserInfo, userAgent = 'test/1') => new Client(server.transport(user, userAgent), userAgent);
+  return { server, env, clock, store, client: clientFor(ADMIN), clientFor, close: () => server.close() };
+}

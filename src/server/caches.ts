@@ -1,0 +1,199 @@
+// The stored objects of every kind: keys, the watch cache of each kind (made at first use), and writes of single objects.
+
+import { ObjectValue, objectOf } from '../api/codec.ts';
+import { StatusError } from '../api/errors.ts';
+import type { AnyKind } from '../api/kind.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { Logger } from '../base/log.ts';
+import { StoreError, type Entry, type Mutation, type Store, type Value } from '../store/store.ts';
+import { StoreFeed } from '../store/store-feed.ts';
+import { WatchCache } from '../store/watch-cache.ts';
+import { deepFreeze } from './plain.ts';
+import { storageKind } from './kind-registry.ts';
+
+/** The outcome of a conditional write: the stored object, or what stood in the way (undefined: nothing stored). */
+export type WriteOutcome =
+  | { readonly ok: true; readonly object: KubeObject; readonly revision: number }
+  | { readonly ok: false; readonly current: KubeObject | undefined };
+
+/** The objects of one stored kind. */
+export class Storage {
+  readonly kind: AnyKind;
+  readonly prefix: string;
+  readonly cache: WatchCache<KubeObject>;
+  readonly #store: Store;
+  readonly #freeze: boolean;
+
+  constructor(kind: AnyKind, feed: StoreFeed, options: { readonly freeze: boolean; readonly log: Logger }) {
+    this.kind = kind;
+    this.prefix = prefixOf(kind);
+    this.#store = feed.store;
+    this.#freeze = options.freeze;
+    const decode = (entry: Entry) => decodeOrStandIn(entry, kind, options);
+    const index = indexOf(kind);
+    this.cache = new WatchCache(feed, this.prefix, decode, index ? { index } : {});
+  }
+
+  key(namespace: string | undefined, name: string): string {
+    return this.kind.namespaced ? `${this.prefix}${namespace ?? ''}/${name}` : this.prefix + name;
+  }
+
+  /** The cache scope of a namespace (all when absent) or of one object. */
+  scope(namespace: string | undefined, name?: string): string {
+    if (name !== undefined && (namespace || !this.kind.namespaced)) return this.key(namespace, name);
+    return this.kind.namespaced && namespace ? `${this.prefix}${namespace}/` : this.prefix;
+  }
+
+  /** The object as it is now. The cache must be current (see `Caches.current`). */
+  get(namespace: string | undefined, name: string): KubeObject | undefined {
+    return this.cache.get(this.key(namespace, name));
+  }
+
+  /** Writes `object` if the stored one still is `expected` (undefined: there is none). Takes `object` over. */
+  async put(object: KubeObject, expected: KubeObject | undefined): Promise<WriteOutcome> {
+    const key = this.key(object.metadata.namespace, object.metadata.name);
+    const value = new ObjectValue(object);
+    const outcome = await this.#write(key, expected, { put: key, value });
+    return outcome.ok ? { ...outcome, object: this.#read(value, outcome.revision) } : outcome;
+  }
+
+  /** Deletes the object if it still is `expected`. */
+  async delete(expected: KubeObject): Promise<WriteOutcome> {
+    const key = this.key(expected.metadata.namespace, expected.metadata.name);
+    const outcome = await this.#write(key, expected, { delete: key });
+    return outcome.ok ? { ...outcome, object: expected } : outcome;
+  }
+
+  #read(value: Value, revision: number): KubeObject {
+    const object = objectOf(value, revision);
+    return this.#freeze ? deepFreeze(object) : object;
+  }
+
+  async #write(
+    key: string,
+    expected: KubeObject | undefined,
+    mutation: Mutation,
+  ): Promise<{ ok: true; revision: number } | { ok: false; current: KubeObject | undefined }> {
+    const revision = expected ? Number(expected.metadata.resourceVersion) : 0;
+    try {
+      const result = await this.#store.txn([{ key, revision }], [mutation]);
+      if (result.ok) return { ok: true, revision: result.revision };
+      const entry = result.current[0];
+      return { ok: false, current: entry && this.#read(entry.value, entry.revision) };
+    } catch (error) {
+      throw translateStoreError(error);
+    }
+  }
+}
+
+export interface CachesOptions {
+  readonly store: Store;
+  readonly log: Logger;
+  /** Freeze every object that is read: finds code that changes shared objects. Costs time. */
+  readonly freeze?: boolean;
+}
+
+export class Caches {
+  readonly store: Store;
+  readonly feed: StoreFeed;
+  readonly #options: { readonly freeze: boolean; readonly log: Logger };
+  readonly #storages = new Map<string, Storage>();
+
+  constructor(options: CachesOptions) {
+    this.store = options.store;
+    this.feed = new StoreFeed(options.store);
+    this.#options = { freeze: options.freeze ?? false, log: options.log };
+  }
+
+  /** The storage behind a kind; other forms of a stored kind share its storage. */
+  of(kind: AnyKind): Storage {
+    const stored = storageKind(kind);
+    const prefix = prefixOf(stored);
+    let storage = this.#storages.get(prefix);
+    if (!storage) {
+      storage = new Storage(stored, this.feed, this.#options);
+      this.#storages.set(prefix, storage);
+    }
+    return storage;
+  }
+
+  /** The storage with its cache holding every write made so far. Rejects with a StatusError when the store is gone. */
+  async current(kind: AnyKind): Promise<Storage> {
+    const storage = this.of(kind);
+    try {
+      await storage.cache.waitFor(this.store.revision);
+    } catch (error) {
+      throw translateStoreError(error);
+    }
+    return storage;
+  }
+
+  /** Ends the watches of a kind that is no longer served. Its objects stay in the store. */
+  drop(kind: AnyKind): void {
+    const prefix = prefixOf(storageKind(kind));
+    const storage = this.#storages.get(prefix);
+    this.#storages.delete(prefix);
+    storage?.cache.close();
+  }
+
+  close(): void {
+    this.feed.close();
+  }
+}
+
+/** `/registry/<group or core>/<plural>/`. */
+export function prefixOf(kind: AnyKind): string {
+  return `/registry/${kind.group || 'core'}/${kind.plural}/`;
+}
+
+/** The one place where store errors become API errors. */
+export function translateStoreError(error: unknown): Error {
+  if (!(error instanceof StoreError)) return error as Error;
+  switch (error.fault) {
+    case 'compacted':
+      return new StatusError('Expired', 'The resourceVersion for the provided list is too old.');
+    case 'closed':
+    case 'readonly':
+    case 'full':
+      return new StatusError('ServiceUnavailable', `the store cannot serve this request: ${error.message}`, {
+        retryAfterSeconds: 1,
+      });
+    case 'unknown':
+      return new StatusError(
+        'Timeout',
+        `Timeout: request did not complete within the allotted timeout: ${error.message}`,
+      );
+    case 'corrupt':
+      return new StatusError('InternalError', `Internal error occurred: ${error.message}`);
+  }
+}
+
+/** Pods are filed by their node: a kubelet's list and watch touch its own pods only. */
+export const INDEXED_FIELD: Readonly<Record<string, string>> = { pods: 'spec.nodeName' };
+
+function indexOf(kind: AnyKind): ((object: KubeObject) => string | undefined) | undefined {
+  if (kind.group || kind.plural !== 'pods') return undefined;
+  return (object) => (object as KubeObject & { spec?: { nodeName?: string } }).spec?.nodeName;
+}
+
+function decodeOrStandIn(entry: Entry, kind: AnyKind, options: { freeze: boolean; log: Logger }): KubeObject {
+  try {
+    const object = objectOf(entry.value, entry.revision);
+    return options.freeze ? deepFreeze(object) : object;
+  } catch (error) {
+    // The object cannot be read, but it is there: it must be possible to see its name and to delete it.
+    options.log.error('undecodable object in the store', { key: entry.key, error: String(error) });
+    const [name, namespace] = entry.key.split('/').reverse();
+    return {
+      apiVersion: kind.apiVersion,
+      kind: kind.kind,
+      metadata: {
+        name: name ?? '',
+        ...(kind.namespaced && namespace ? { namespace } : {}),
+        uid: '',
+        creationTimestamp: '1970-01-01T00:00:00Z',
+        resourceVersion: String(entry.revision),
+      },
+    };
+  }
+}

@@ -1,0 +1,159 @@
+// The API server: an operation comes in, is authorized, and goes to its verb. HTTP and the local transport both enter
+// here, right after authentication.
+
+import { internalError, methodNotSupported, notFound, StatusError } from '../api/errors.ts';
+import type { AnyKind } from '../api/kind.ts';
+import type { NodeConnector } from '../api/node-api.ts';
+import type { ApiOp, ApiResult, Transport, UserInfo } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import type { Store } from '../store/store.ts';
+import type { AdmissionPlugin } from './admission.ts';
+import { requireAllowed } from './authorize.ts';
+import type { Authorizer } from './authorizer.ts';
+import { handlerKey, subjectOf, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
+import { Caches } from './caches.ts';
+import { KindRegistry } from './kind-registry.ts';
+import { create } from './verbs/create.ts';
+import { remove, removeCollection } from './verbs/delete.ts';
+import { get } from './verbs/get.ts';
+import { list } from './verbs/list.ts';
+import { patch } from './verbs/patch.ts';
+import { getScale, patchScale, updateScale } from './verbs/scale.ts';
+import { update } from './verbs/update.ts';
+import { watch } from './verbs/watch.ts';
+
+/** Told of every finished operation; `error` is undefined for a success. Must not throw. */
+export type OperationHook = (op: ApiOp, outcome: { result?: ApiResult; error?: StatusError; ms: number }) => void;
+
+export interface ApiServerOptions {
+  readonly store: Store;
+  readonly kinds: KindRegistry | Iterable<AnyKind>;
+  readonly env: Env;
+  readonly authorizer: Authorizer;
+  /** In the order they run. */
+  readonly admission?: readonly AdmissionPlugin[];
+  /** Subresources and virtual kinds: see `Handlers`. */
+  readonly handlers?: Iterable<readonly [string, Handler]>;
+  /** By resource: `services`. */
+  readonly allocators?: Iterable<readonly [string, Allocator]>;
+  readonly nodeConnector?: NodeConnector;
+  /** Before authorization. */
+  readonly audit?: (op: ApiOp) => void;
+  /** After the answer is known: audit trails and metrics. */
+  readonly observe?: OperationHook;
+  /** Freeze every object that is read: finds code that changes shared objects. Costs time. */
+  readonly freeze?: boolean;
+}
+
+export interface ApiServer extends ServerCore {
+  /** Runs one operation. Rejects with a StatusError, never with anything else. */
+  handle(op: ApiOp, options?: { readonly signal?: AbortSignal }): Promise<ApiResult>;
+  /** The same pipeline for callers in this process. */
+  transport(user: UserInfo, userAgent?: string): Transport;
+  close(): void;
+}
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { env, authorizer } = options;
+  const log = env.log.child('apiserver');
+  const core: ServerCore = {
+    env,
+    authorizer,
+    kinds: options.kinds instanceof KindRegistry ? options.kinds : new KindRegistry(options.kinds),
+    caches: new Caches({ store: options.store, log, freeze: options.freeze ?? false }),
+    admission: options.admission ?? [],
+    handlers: new Map(options.handlers),
+    allocators: new Map(options.allocators),
+    nodeConnector: options.nodeConnector,
+  };
+  const handle = async (op: ApiOp, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ApiResult> => {
+    const began = options.observe ? env.clock.monotonic() : 0;
+    const done = (outcome: { result?: ApiResult; error?: StatusError }) =>
+      options.observe?.(op, { ...outcome, ms: env.clock.monotonic() - began });
+    try {
+      options.audit?.(op);
+      const result = await dispatch(core, op, signal);
+      done({ result });
+      return result;
+    } catch (thrown) {
+      const error = statusErrorOf(thrown, () =>
+        log.error('unexpected error', { ...describe(op), error: stackOf(thrown) }),
+      );
+      done({ error });
+      throw error;
+    }
+  };
+  return {
+    ...core,
+    handle,
+    transport: (user, userAgent) => (op, transportOptions) =>
+      handle(
+        { ...op, user, ...((op.userAgent ?? userAgent) ? { userAgent: (op.userAgent ?? userAgent)! } : {}) },
+        transportOptions,
+      ),
+    close: () => core.caches.close(),
+  };
+}
+
+async function dispatch(server: ServerCore, op: ApiOp, signal: AbortSignal | undefined): Promise<ApiResult> {
+  if (signal?.aborted) throw new StatusError('Timeout', 'context canceled', undefined, 499);
+  requireAllowed(server.authorizer, op);
+  const kind = server.kinds.byResource(op.group, op.version, op.resource);
+  if (!kind) throw new StatusError('NotFound', 'the server could not find the requested resource', {});
+  const call: Call = { op, kind, server, signal, warnings: new Set() };
+  const result = await verbOf(call)(call);
+  if (call.warnings.size === 0 || result.type !== 'object') return result;
+  return { ...result, warnings: [...(result.warnings ?? []), ...call.warnings] };
+}
+
+const SCALE: Partial<Record<string, Handler>> = { get: getScale, update: updateScale, patch: patchScale };
+const STATUS: Partial<Record<string, Handler>> = { get, update, patch };
+const MAIN: Partial<Record<string, Handler>> = {
+  get,
+  list,
+  watch,
+  create,
+  update,
+  patch,
+  delete: remove,
+  deletecollection: removeCollection,
+};
+
+/** The function that serves this operation. Throws NotFound or MethodNotAllowed. */
+function verbOf(call: Call): Handler {
+  const { op, kind, server } = call;
+  const own = server.handlers.get(handlerKey(kind, op.subresource));
+  if (own) return own;
+  if (!op.subresource) {
+    const allowed = op.verb !== 'connect' && !kind.virtual && (kind.verbs?.includes(op.verb) ?? true);
+    const verb = allowed ? MAIN[op.verb] : undefined;
+    if (verb) return verb;
+  } else if (op.subresource === 'status' && kind.status) {
+    const verb = STATUS[op.verb];
+    if (verb) return verb;
+  } else if (op.subresource === 'scale' && kind.scale) {
+    const verb = SCALE[op.verb];
+    if (verb) return verb;
+  } else if (!kind.subresources?.[op.subresource]) {
+    throw notFound(subjectOf(kind), op.name ?? '');
+  }
+  throw methodNotSupported(subjectOf(kind), op.verb);
+}
+
+function statusErrorOf(thrown: unknown, report: () => void): StatusError {
+  if (thrown instanceof StatusError) return thrown;
+  if ((thrown as { name?: string } | undefined)?.name === 'AbortError') {
+    return new StatusError('Timeout', 'context canceled', undefined, 499);
+  }
+  report();
+  return internalError(thrown instanceof Error ? thrown.message : String(thrown));
+}
+
+const stackOf = (thrown: unknown) => (thrown instanceof Error ? thrown.stack : undefined) ?? String(thrown);
+const describe = ({ verb, resource, subresource, namespace, name }: ApiOp) => ({
+  verb,
+  resource,
+  subresource,
+  namespace,
+  name,
+});
