@@ -17,7 +17,7 @@ test('keeps the very value, and tells watchers before the promise resolves', asy
   expect(store.revision).toBe(2);
   await write;
   expect((await store.get('/a'))!.value).toBe(kept);
-  expect(recorder.batches[0]![0]!.entry!.value).toBe(kept);
+  expect(recorder.raw[0]!.entry!.value).toBe(kept);
 });
 
 test('bounds its history by itself', async () => {

@@ -8,13 +8,15 @@ export const text = (s: string) => ({ bytes: new TextEncoder().encode(s) });
 export const read = (entry: Entry | undefined) => entry && new TextDecoder().decode(entry.value.bytes);
 export const put = (key: string, value: string) => ({ put: key, value: text(value) });
 
-/** A watcher that remembers what it was told. */
+/** A watcher that remembers what it was told, as text: a value may be gone later. */
 export class Recorder implements Watcher {
-  readonly batches: (readonly StoreEvent[])[] = [];
+  readonly batches: string[][] = [];
+  readonly raw: StoreEvent[] = [];
   ended: { error?: Error } | undefined;
 
   events(batch: readonly StoreEvent[]): void {
-    this.batches.push(batch);
+    this.batches.push(batch.map(line));
+    this.raw.push(...batch);
   }
 
   closed(error?: Error): void {
@@ -23,11 +25,11 @@ export class Recorder implements Watcher {
 
   /** Events as text, e.g. `5 put /a=2 (was 1@4)`. */
   lines(): string[] {
-    return this.batches.flat().map(line);
+    return this.batches.flat();
   }
 }
 
-export function line(event: StoreEvent): string {
+function line(event: StoreEvent): string {
   const { previous } = event;
   const was = previous ? ` (was ${read(previous)}@${previous.revision})` : '';
   return event.type === 'put'

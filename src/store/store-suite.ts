@@ -4,7 +4,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { Store, TxnResult } from './store.ts';
 import { agreesWithModel } from './store-suite-model.ts';
-import { line, put, read, Recorder, until } from './store-suite-tools.ts';
+import { put, read, Recorder, until } from './store-suite-tools.ts';
 
 export interface StoreUnderTest {
   readonly store: Store;
@@ -173,7 +173,7 @@ export function storeSuite(name: string, make: () => StoreUnderTest | Promise<St
       await store.txn([], [put('/y', '2')]);
       await store.txn([], [{ delete: '/x/a' }, put('/x/c', '1')]);
       await until(() => recorder.batches.length >= 2);
-      expect(recorder.batches.map((batch) => batch.map(line))).toEqual([
+      expect(recorder.batches).toEqual([
         ['2 put /x/a=1', '2 put /x/b=1'],
         ['4 delete /x/a (was 1@2)', '4 put /x/c=1'],
       ]);
@@ -307,21 +307,20 @@ export function storeSuite(name: string, make: () => StoreUnderTest | Promise<St
       for (const value of ['1', '2', '3']) await store.txn([], [put('/a', value), put(`/${value}`, value)]);
       await store.txn([], [{ delete: '/2' }]);
       await store.compact(2);
-      const before = await store.list('');
+      const content = async (from: Store) =>
+        (await from.list('')).entries.map((e) => [e.key, read(e), e.revision, e.createRevision]);
+      const before = await content(store);
       const again = await reopen();
       onTestFinished(() => again.close());
       expect([again.revision, again.compactRevision]).toEqual([5, 2]);
-      const after = await again.list('');
-      expect(after.entries.map((e) => [e.key, read(e), e.revision, e.createRevision])).toEqual(
-        before.entries.map((e) => [e.key, read(e), e.revision, e.createRevision]),
-      );
+      expect(await content(again)).toEqual(before);
       const recorder = new Recorder();
       again.watch('', 2, recorder);
       const refused = await again.txn([{ key: '/2', revision: 3 }], [put('/2', 'x')]);
       expect(refused).toMatchObject({ ok: false, revision: 5, current: [undefined] });
       expect(await again.txn([{ key: '/a', revision: 4 }], [put('/a', '4')])).toMatchObject({ ok: true, revision: 6 });
       await until(() => recorder.batches.length === 4);
-      expect(recorder.batches.map((batch) => batch.map(line))).toEqual([
+      expect(recorder.batches).toEqual([
         ['3 put /a=2 (was 1@2)', '3 put /2=2'],
         ['4 put /a=3 (was 2@3)', '4 put /3=3'],
         ['5 delete /2 (was 2@3)'],

@@ -2,7 +2,10 @@
 // Implementations: memory (here), disk and etcd (host/). `store-suite.ts` is the contract as tests, run on each.
 // The model is etcd's: https://etcd.io/docs/v3.5/learning/data_model/
 
-/** An opaque value. Memory keeps the reference; disk reads `bytes` once, when it writes. */
+/**
+ * An opaque value. Memory keeps the reference; disk reads `bytes` once, when it writes, and gives values whose `bytes` it
+ * reads whenever asked: that throws StoreError once the entry is replaced and compacted, or the store closed.
+ */
 export interface Value {
   readonly bytes: Uint8Array;
 }

@@ -1,0 +1,319 @@
+// The disk store's files: an append-only log in LMDB. Layout of the environment (`data.mdb`), format 1:
+//   log     (revision, sub) -> type, revisions of the key's creation and of its previous write, key
+//   values  (revision, sub) -> the value that write put
+//   meta    format, compactRevision
+// `sub` counts the writes of one revision. Compacting up to C removes, for every write up to C, the record it replaced,
+// and the write itself when it is a delete: what remains of the log up to C are the puts of the keys as of C.
+
+import { existsSync, mkdirSync, realpathSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { open, type Database, type RootDatabase } from 'lmdb';
+import { StoreError, type Entry, type StoreEvent, type StoreFault, type Value } from '../store/store.ts';
+
+const FORMAT = 1;
+const DELETE = 1;
+const HEADER = 17;
+/** Address space, not memory or disk; LMDB grows it when it must, but pauses for that. */
+const MAP_SIZE = 4 * 2 ** 30;
+
+/** Where a write stands in the log. */
+export interface Position {
+  readonly revision: number;
+  readonly sub: number;
+}
+
+/** One write of a transaction, as it goes into the log. */
+export interface LogWrite extends Position {
+  readonly key: string;
+  readonly createRevision: number;
+  /** Absent for a delete. */
+  readonly value?: Value;
+  readonly previous: Position | undefined;
+}
+
+export interface LogChange {
+  readonly writes: readonly LogWrite[];
+  /** History to forget, from `compaction`. */
+  readonly compaction?: Compaction;
+}
+
+export interface Compaction {
+  /** History up to and including this revision is forgotten. */
+  readonly revision: number;
+  readonly remove: readonly Position[];
+}
+
+/** Paths open in this process; LMDB's reader table knows other processes only. */
+const openPaths = new Set<string>();
+
+/** An entry whose value stands on disk and is read each time it is asked for. */
+export class LoggedEntry implements Entry, Value {
+  readonly key: string;
+  readonly revision: number;
+  readonly sub: number;
+  readonly createRevision: number;
+  readonly #log: LmdbLog;
+
+  constructor(log: LmdbLog, key: string, at: Position, createRevision: number) {
+    this.#log = log;
+    this.key = key;
+    this.revision = at.revision;
+    this.sub = at.sub;
+    this.createRevision = createRevision;
+  }
+
+  get value(): Value {
+    return this;
+  }
+
+  /** Throws StoreError `compacted` when the entry has been replaced and its history forgotten since, `closed`, `corrupt`. */
+  get bytes(): Uint8Array {
+    return this.#log.value(this);
+  }
+}
+
+export class LmdbLog {
+  /** History up to and including this revision is no longer there. */
+  compactRevision: number;
+  readonly #path: string;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #log: Database<Buffer, Buffer>;
+  readonly #values: Database<Buffer, Buffer>;
+  readonly #meta: Database<Buffer, string>;
+  #open = true;
+
+  /**
+   * Opens or creates the log in a directory. Throws StoreError `readonly`, `full` or `corrupt`, and Error when another
+   * process has it open or a later version wrote it.
+   */
+  constructor(directory: string) {
+    this.#path = prepare(directory);
+    try {
+      const isNew = !existsSync(join(this.#path, 'data.mdb'));
+      // With overlapping syncs LMDB shows and acknowledges a write before it is on disk.
+      const options = { path: this.#path, noSubdir: false, overlappingSync: false, mapSize: MAP_SIZE } as const;
+      this.#root = open({ ...options, encoding: 'binary', keyEncoding: 'binary', eventTurnBatching: false });
+      this.#meta = this.#root.openDB({ name: 'meta', encoding: 'binary', keyEncoding: 'ordered-binary' });
+      this.#log = this.#root.openDB({ name: 'log', encoding: 'binary', keyEncoding: 'binary' });
+      this.#values = this.#root.openDB({ name: 'values', encoding: 'binary', keyEncoding: 'binary' });
+      this.compactRevision = this.#start(isNew);
+    } catch (error) {
+      openPaths.delete(this.#path);
+      throw faultOf(error, this.#path, 0);
+    }
+  }
+
+  /** Calls `live` for each entry that exists, and returns the last revision. */
+  load(put: (entry: LoggedEntry) => void, remove: (key: string) => void): number {
+    let revision = this.compactRevision;
+    for (const { key, value } of this.#log.getRange({})) {
+      const write = readWrite(key, value);
+      revision = write.revision;
+      if (write.deleted) remove(write.key);
+      else put(new LoggedEntry(this, write.key, write, write.createRevision));
+    }
+    return Math.max(revision, this.compactRevision);
+  }
+
+  /** The events after revision `after` up to `last`, a batch per revision. */
+  *history(after: number, last: number): Generator<StoreEvent[]> {
+    let batch: StoreEvent[] = [];
+    for (const event of this.#events(after, last)) {
+      if (batch.length > 0 && batch[0]!.revision !== event.revision) {
+        yield batch;
+        batch = [];
+      }
+      batch.push(event);
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  /** What to remove to forget history after `compactRevision` up to `target`, or of about `most` writes of it. */
+  compaction(after: number, target: number, most: number): Compaction {
+    const remove: Position[] = [];
+    let revision = after;
+    let writes = 0;
+    for (const { key, value } of this.#range(after, target)) {
+      const write = readWrite(key, value);
+      if (write.revision !== revision && writes >= most) return { revision, remove };
+      revision = write.revision;
+      writes++;
+      if (write.previous) remove.push(write.previous);
+      if (write.deleted) remove.push(write);
+    }
+    return { revision: target, remove };
+  }
+
+  /** Writes all or nothing; resolves when it is on disk. Rejects with StoreError. */
+  async commit({ writes, compaction }: LogChange): Promise<void> {
+    let bytes = 0;
+    const values = writes.map(({ value }) => value?.bytes);
+    const apply = () => {
+      writes.forEach((write, i) => {
+        const at = positionKey(write);
+        const value = values[i];
+        void this.#log.put(at, writeRecord(write));
+        if (value) void this.#values.put(at, value as Buffer);
+        bytes += HEADER + write.key.length + (value?.length ?? 0);
+      });
+      if (!compaction) return;
+      for (const position of compaction.remove) {
+        const at = positionKey(position);
+        void this.#log.remove(at);
+        void this.#values.remove(at);
+      }
+      void this.#meta.put('compactRevision', Buffer.from(String(compaction.revision)));
+    };
+    try {
+      await this.#root.batch(apply);
+    } catch (error) {
+      // LMDB's binding keeps the cause behind a second promise.
+      const cause = await (error as { commitError?: Promise<never> }).commitError?.catch((e: unknown) => e);
+      throw faultOf(cause ?? error, this.#path, bytes);
+    }
+  }
+
+  value(at: LoggedEntry): Uint8Array {
+    if (!this.#open) throw new StoreError('closed', 'the store is closed');
+    const value = this.#values.getBinary(positionKey(at));
+    if (value) return value;
+    const id = `the value of ${at.key} at revision ${at.revision}`;
+    if (at.revision <= this.compactRevision) throw new StoreError('compacted', `${id} has been compacted`);
+    throw new StoreError('corrupt', `${id} is missing in ${this.#path}`);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    await this.#root.close();
+    openPaths.delete(this.#path);
+  }
+
+  /** Takes the directory, checks the format and returns the compact revision. */
+  #start(isNew: boolean): number {
+    try {
+      // The read also enters this process in the table of readers, where it stays.
+      const format = this.#meta.get('format')?.toString();
+      const other = otherProcess(this.#root.readerList());
+      if (other !== undefined) throw new Error(`the store in ${this.#path} is in use by process ${other}`);
+      if (format === undefined) {
+        if (!isNew && !this.#isEmpty()) throw new StoreError('corrupt', `${this.#path} holds no store of this kind`);
+        this.#meta.putSync('format', Buffer.from(String(FORMAT)));
+      } else if (Number(format) !== FORMAT) {
+        throw new Error(`the store in ${this.#path} has format ${format}; this version knows formats up to ${FORMAT}`);
+      }
+      return Number(this.#meta.get('compactRevision')?.toString() ?? 1);
+    } catch (error) {
+      void this.#root.close();
+      throw error;
+    }
+  }
+
+  #isEmpty(): boolean {
+    return [...this.#log.getKeys({ limit: 1 }), ...this.#values.getKeys({ limit: 1 })].length === 0;
+  }
+
+  #range(after: number, last: number) {
+    const start = positionKey({ revision: after + 1, sub: 0 });
+    return this.#log.getRange({ start, end: positionKey({ revision: last + 1, sub: 0 }) });
+  }
+
+  *#events(after: number, last: number): Generator<StoreEvent> {
+    for (const { key: at, value } of this.#range(after, last)) {
+      const { deleted, key, revision, createRevision, previous: was, sub } = readWrite(at, value);
+      const previous = was && new LoggedEntry(this, key, was, createRevision);
+      if (deleted) yield { type: 'delete', key, revision, previous: previous! };
+      else {
+        const entry = new LoggedEntry(this, key, { revision, sub }, createRevision);
+        yield previous ? { type: 'put', key, revision, entry, previous } : { type: 'put', key, revision, entry };
+      }
+    }
+  }
+}
+
+/** The directory's true path, reserved in this process. */
+function prepare(directory: string): string {
+  let path = directory;
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    path = realpathSync(directory);
+  } catch (error) {
+    throw faultOf(error, directory, 0);
+  }
+  if (openPaths.has(path)) throw new Error(`the store in ${path} is in use by this process (${process.pid})`);
+  openPaths.add(path);
+  return path;
+}
+
+/** The first process in LMDB's table of readers that is not this one. Entries of dead processes are gone at opening. */
+function otherProcess(readers: string): number | undefined {
+  const pids = [...readers.matchAll(/^\s*(\d+) [0-9a-f]+ /gm)].map((match) => Number(match[1]));
+  return pids.find((pid) => pid !== process.pid);
+}
+
+function positionKey({ revision, sub }: Position): Buffer {
+  const key = Buffer.allocUnsafe(10);
+  key.writeUIntBE(revision, 0, 6);
+  key.writeUInt32BE(sub, 6);
+  return key;
+}
+
+function writeRecord({ key, createRevision, value, previous }: LogWrite): Buffer {
+  const record = Buffer.allocUnsafe(HEADER + Buffer.byteLength(key));
+  record[0] = value ? 0 : DELETE;
+  record.writeUIntBE(createRevision, 1, 6);
+  record.writeUIntBE(previous?.revision ?? 0, 7, 6);
+  record.writeUInt32BE(previous?.sub ?? 0, 13);
+  record.write(key, HEADER);
+  return record;
+}
+
+function readWrite(at: Buffer, record: Buffer) {
+  // LMDB's binding gives keys as plain byte arrays.
+  const position = Buffer.from(at.buffer, at.byteOffset, at.length);
+  if (record.length < HEADER || position.length !== 10) throw new StoreError('corrupt', 'a log record is too short');
+  const before = record.readUIntBE(7, 6);
+  return {
+    revision: position.readUIntBE(0, 6),
+    sub: position.readUInt32BE(6),
+    deleted: record[0] === DELETE,
+    createRevision: record.readUIntBE(1, 6),
+    previous: before === 0 ? undefined : { revision: before, sub: record.readUInt32BE(13) },
+    key: record.toString('utf8', HEADER),
+  };
+}
+
+/** By the numbers of errno and of LMDB. */
+const FAULTS: Readonly<Record<string, StoreFault>> = {
+  28: 'full', // ENOSPC
+  122: 'full', // EDQUOT
+  27: 'full', // EFBIG
+  [-30792]: 'full', // MDB_MAP_FULL
+  30: 'readonly', // EROFS
+  13: 'readonly', // EACCES
+  1: 'readonly', // EPERM
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  EROFS: 'readonly',
+  EACCES: 'readonly',
+  EPERM: 'readonly',
+  [-30797]: 'corrupt', // MDB_PAGE_NOTFOUND
+  [-30796]: 'corrupt', // MDB_CORRUPTED
+  [-30794]: 'corrupt', // MDB_VERSION_MISMATCH
+  [-30793]: 'corrupt', // MDB_INVALID
+};
+
+function faultOf(error: unknown, path: string, bytes: number): Error {
+  if (error instanceof StoreError || !(error instanceof Error)) return error as Error;
+  const code = (error as { code?: number | string }).code;
+  if (code === undefined) return error;
+  let fault = FAULTS[code] ?? 'unknown';
+  // LMDB reports a write cut short by a full disk as an input/output error.
+  if (code === 5 && freeBytes(path) < 4 * bytes + 2 ** 20) fault = 'full';
+  return new StoreError(fault, `the store in ${path}: ${error.message}`, { cause: error });
+}
+
+function freeBytes(path: string): number {
+  const { bavail, bsize } = statfsSync(path);
+  return bavail * bsize;
+}
