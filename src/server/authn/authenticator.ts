@@ -1,0 +1,109 @@
+// Who sends a request: client certificate or bearer token, otherwise anonymous. Bad credentials are refused, they do
+// not make anonymous.
+
+import { unauthorized } from '../../api/errors.ts';
+import type { UserInfo } from '../../api/op.ts';
+import type { Logger } from '../../base/log.ts';
+import type { ClientCertificate, HttpExchange } from '../http-exchange.ts';
+import { fromBase64url } from './base64url.ts';
+import type { TokenAuthenticator, TokenIdentity } from './token-authenticator.ts';
+
+export const ANONYMOUS: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+export const AUTHENTICATED = 'system:authenticated';
+const CREDENTIAL_ID = 'authentication.kubernetes.io/credential-id';
+const WEBSOCKET_TOKEN = 'base64url.bearer.authorization.k8s.io.';
+
+export interface AuthenticatorOptions {
+  readonly log: Logger;
+  /** Asked in order; the first that knows the token decides. */
+  readonly tokens: readonly TokenAuthenticator[];
+  /** What a token must be meant for to be good here. */
+  readonly audiences: readonly string[];
+  /** Let requests without credentials in as system:anonymous; true unless told. */
+  readonly anonymous?: boolean;
+}
+
+export class Authenticator {
+  readonly audiences: readonly string[];
+  readonly #options: AuthenticatorOptions;
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+    this.audiences = options.audiences;
+  }
+
+  /** The user of a request. Rejects with Unauthorized. */
+  async authenticate(exchange: HttpExchange): Promise<UserInfo> {
+    const faults: string[] = [];
+    const { certificate } = exchange.peer;
+    if (certificate === 'unverified') faults.push('x509: certificate signed by unknown authority or out of date');
+    else if (certificate?.commonName) return known(certificateUser(certificate));
+    const token = bearerToken(exchange);
+    if (token !== undefined) {
+      try {
+        return known((await this.token(token, this.audiences)).user);
+      } catch (error) {
+        faults.push((error as Error).message);
+      }
+    }
+    if (faults.length === 0 && this.#options.anonymous !== false) return ANONYMOUS;
+    if (faults.length > 0) {
+      const { address } = exchange.peer;
+      this.#options.log.warn('Unable to authenticate the request', { error: faults.join(', '), address });
+    }
+    throw unauthorized();
+  }
+
+  /** The bearer of a token, without system:authenticated. Rejects with an Error that says what is wrong. */
+  async token(token: string, audiences: readonly string[]): Promise<TokenIdentity> {
+    const faults = ['invalid bearer token'];
+    for (const authenticate of this.#options.tokens) {
+      try {
+        const identity = await authenticate(token, audiences);
+        if (identity) return identity;
+      } catch (error) {
+        faults.push((error as Error).message);
+      }
+    }
+    throw new Error(faults.length > 1 ? `[${faults.join(', ')}]` : faults[0]);
+  }
+}
+
+/** Adds the group everybody with credentials is in. */
+export function known(user: UserInfo): UserInfo {
+  if (user.groups.includes(AUTHENTICATED) || user.groups.includes('system:unauthenticated')) return user;
+  return { ...user, groups: [...user.groups, AUTHENTICATED] };
+}
+
+const users = new WeakMap<ClientCertificate, UserInfo>();
+
+function certificateUser(certificate: ClientCertificate): UserInfo {
+  let user = users.get(certificate);
+  if (!user) {
+    user = known({
+      name: certificate.commonName,
+      groups: certificate.organizations,
+      extra: { [CREDENTIAL_ID]: [`X509SHA256=${certificate.fingerprint}`] },
+      ...(certificate.uid ? { uid: certificate.uid } : {}),
+    });
+    users.set(certificate, user);
+  }
+  return user;
+}
+
+/** From the Authorization header, or from the WebSocket subprotocol that browsers have to use instead. */
+function bearerToken(exchange: HttpExchange): string | undefined {
+  const { authorization } = exchange.headers;
+  if (authorization !== undefined) {
+    const match = /^bearer +(\S.*)$/i.exec(authorization.trim());
+    return match?.[1]!.trim();
+  }
+  const protocols = exchange.headers['sec-websocket-protocol'];
+  if (!protocols?.includes(WEBSOCKET_TOKEN)) return undefined;
+  const encoded = protocols
+    .split(',')
+    .map((p) => p.trim())
+    .find((p) => p.startsWith(WEBSOCKET_TOKEN));
+  const bytes = encoded && fromBase64url(encoded.slice(WEBSOCKET_TOKEN.length));
+  return bytes ? new TextDecoder().decode(bytes) : '';
+}
