@@ -1,18 +1,20 @@
 // The disk store's files: an append-only log in LMDB. Layout of the environment (`data.mdb`), format 1:
 //   log     (revision, sub) -> type, revisions of the key's creation and of its previous write, key
-//   values  (revision, sub) -> the value that write put
+//   values  (revision, sub) -> a checksum and the value that write put
 //   meta    format, compactRevision
 // `sub` counts the writes of one revision. Compacting up to C removes, for every write up to C, the record it replaced,
 // and the write itself when it is a delete: what remains of the log up to C are the puts of the keys as of C.
 
-import { existsSync, mkdirSync, realpathSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
-import { StoreError, type Entry, type StoreEvent, type StoreFault, type Value } from '../store/store.ts';
+import { StoreError, type Entry, type StoreEvent, type Value } from '../store/store.ts';
+import { faultOf, LmdbDirectory } from './lmdb-directory.ts';
 
 const FORMAT = 1;
 const DELETE = 1;
 const HEADER = 17;
+const CHECKSUM = 4;
+const MAX_REVISION = 2 ** 48 - 2;
 /** Address space, not memory or disk; LMDB grows it when it must, but pauses for that. */
 const MAP_SIZE = 4 * 2 ** 30;
 
@@ -43,9 +45,6 @@ export interface Compaction {
   readonly remove: readonly Position[];
 }
 
-/** Paths open in this process; LMDB's reader table knows other processes only. */
-const openPaths = new Set<string>();
-
 /** An entry whose value stands on disk and is read each time it is asked for. */
 export class LoggedEntry implements Entry, Value {
   readonly key: string;
@@ -75,7 +74,7 @@ export class LoggedEntry implements Entry, Value {
 export class LmdbLog {
   /** History up to and including this revision is no longer there. */
   compactRevision: number;
-  readonly #path: string;
+  readonly #directory: LmdbDirectory;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #log: Database<Buffer, Buffer>;
   readonly #values: Database<Buffer, Buffer>;
@@ -87,27 +86,26 @@ export class LmdbLog {
    * process has it open or a later version wrote it.
    */
   constructor(directory: string) {
-    this.#path = prepare(directory);
+    this.#directory = new LmdbDirectory(directory);
+    const { path } = this.#directory;
     try {
-      const isNew = !existsSync(join(this.#path, 'data.mdb'));
       // With overlapping syncs LMDB shows and acknowledges a write before it is on disk.
-      const options = { path: this.#path, noSubdir: false, overlappingSync: false, mapSize: MAP_SIZE } as const;
+      const options = { path, noSubdir: false, overlappingSync: false, mapSize: MAP_SIZE } as const;
       this.#root = open({ ...options, encoding: 'binary', keyEncoding: 'binary', eventTurnBatching: false });
       this.#meta = this.#root.openDB({ name: 'meta', encoding: 'binary', keyEncoding: 'ordered-binary' });
       this.#log = this.#root.openDB({ name: 'log', encoding: 'binary', keyEncoding: 'binary' });
       this.#values = this.#root.openDB({ name: 'values', encoding: 'binary', keyEncoding: 'binary' });
-      this.compactRevision = this.#start(isNew);
+      this.compactRevision = this.#start();
     } catch (error) {
-      openPaths.delete(this.#path);
-      throw faultOf(error, this.#path, 0);
+      this.#directory.release();
+      throw faultOf(error, path);
     }
   }
 
   /** Calls `live` for each entry that exists, and returns the last revision. */
   load(put: (entry: LoggedEntry) => void, remove: (key: string) => void): number {
     let revision = this.compactRevision;
-    for (const { key, value } of this.#log.getRange({})) {
-      const write = readWrite(key, value);
+    for (const write of this.#writes(0, MAX_REVISION)) {
       revision = write.revision;
       if (write.deleted) remove(write.key);
       else put(new LoggedEntry(this, write.key, write, write.createRevision));
@@ -133,8 +131,7 @@ export class LmdbLog {
     const remove: Position[] = [];
     let revision = after;
     let writes = 0;
-    for (const { key, value } of this.#range(after, target)) {
-      const write = readWrite(key, value);
+    for (const write of this.#writes(after, target)) {
       if (write.revision !== revision && writes >= most) return { revision, remove };
       revision = write.revision;
       writes++;
@@ -147,13 +144,13 @@ export class LmdbLog {
   /** Writes all or nothing; resolves when it is on disk. Rejects with StoreError. */
   async commit({ writes, compaction }: LogChange): Promise<void> {
     let bytes = 0;
-    const values = writes.map(({ value }) => value?.bytes);
+    const values = writes.map((write) => write.value && writeValue(write, write.value.bytes));
     const apply = () => {
       writes.forEach((write, i) => {
         const at = positionKey(write);
         const value = values[i];
         void this.#log.put(at, writeRecord(write));
-        if (value) void this.#values.put(at, value as Buffer);
+        if (value) void this.#values.put(at, value);
         bytes += HEADER + write.key.length + (value?.length ?? 0);
       });
       if (!compaction) return;
@@ -169,38 +166,48 @@ export class LmdbLog {
     } catch (error) {
       // LMDB's binding keeps the cause behind a second promise.
       const cause = await (error as { commitError?: Promise<never> }).commitError?.catch((e: unknown) => e);
-      throw faultOf(cause ?? error, this.#path, bytes);
+      throw faultOf(cause ?? error, this.#directory.path, bytes);
     }
   }
 
   value(at: LoggedEntry): Uint8Array {
     if (!this.#open) throw new StoreError('closed', 'the store is closed');
-    const value = this.#values.getBinary(positionKey(at));
-    if (value) return value;
+    let stored: Buffer | undefined;
+    try {
+      stored = this.#values.getBinary(positionKey(at));
+    } catch (error) {
+      throw faultOf(error, this.#directory.path);
+    }
     const id = `the value of ${at.key} at revision ${at.revision}`;
+    if (stored) {
+      const bytes = stored.subarray(CHECKSUM);
+      if (stored.length < CHECKSUM || stored.readUInt32BE(0) !== checksum(at, bytes)) {
+        throw new StoreError('corrupt', `${id} is damaged in ${this.#directory.path}`);
+      }
+      return bytes;
+    }
     if (at.revision <= this.compactRevision) throw new StoreError('compacted', `${id} has been compacted`);
-    throw new StoreError('corrupt', `${id} is missing in ${this.#path}`);
+    throw new StoreError('corrupt', `${id} is missing in ${this.#directory.path}`);
   }
 
   async close(): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     await this.#root.close();
-    openPaths.delete(this.#path);
+    this.#directory.release();
   }
 
   /** Takes the directory, checks the format and returns the compact revision. */
-  #start(isNew: boolean): number {
+  #start(): number {
+    const { path, isNew } = this.#directory;
     try {
-      // The read also enters this process in the table of readers, where it stays.
       const format = this.#meta.get('format')?.toString();
-      const other = otherProcess(this.#root.readerList());
-      if (other !== undefined) throw new Error(`the store in ${this.#path} is in use by process ${other}`);
+      this.#directory.checkAlone(this.#root.readerList());
       if (format === undefined) {
-        if (!isNew && !this.#isEmpty()) throw new StoreError('corrupt', `${this.#path} holds no store of this kind`);
+        if (!isNew && !this.#isEmpty()) throw new StoreError('corrupt', `${path} holds no store of this kind`);
         this.#meta.putSync('format', Buffer.from(String(FORMAT)));
       } else if (Number(format) !== FORMAT) {
-        throw new Error(`the store in ${this.#path} has format ${format}; this version knows formats up to ${FORMAT}`);
+        throw new Error(`the store in ${path} has format ${format}; this version knows formats up to ${FORMAT}`);
       }
       return Number(this.#meta.get('compactRevision')?.toString() ?? 1);
     } catch (error) {
@@ -213,14 +220,18 @@ export class LmdbLog {
     return [...this.#log.getKeys({ limit: 1 }), ...this.#values.getKeys({ limit: 1 })].length === 0;
   }
 
-  #range(after: number, last: number) {
+  *#writes(after: number, last: number): Generator<ReturnType<typeof readWrite>> {
     const start = positionKey({ revision: after + 1, sub: 0 });
-    return this.#log.getRange({ start, end: positionKey({ revision: last + 1, sub: 0 }) });
+    const end = positionKey({ revision: last + 1, sub: 0 });
+    try {
+      for (const { key, value } of this.#log.getRange({ start, end })) yield readWrite(key, value);
+    } catch (error) {
+      throw faultOf(error, this.#directory.path);
+    }
   }
 
   *#events(after: number, last: number): Generator<StoreEvent> {
-    for (const { key: at, value } of this.#range(after, last)) {
-      const { deleted, key, revision, createRevision, previous: was, sub } = readWrite(at, value);
+    for (const { deleted, key, revision, createRevision, previous: was, sub } of this.#writes(after, last)) {
       const previous = was && new LoggedEntry(this, key, was, createRevision);
       if (deleted) yield { type: 'delete', key, revision, previous: previous! };
       else {
@@ -231,31 +242,21 @@ export class LmdbLog {
   }
 }
 
-/** The directory's true path, reserved in this process. */
-function prepare(directory: string): string {
-  let path = directory;
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    path = realpathSync(directory);
-  } catch (error) {
-    throw faultOf(error, directory, 0);
-  }
-  if (openPaths.has(path)) throw new Error(`the store in ${path} is in use by this process (${process.pid})`);
-  openPaths.add(path);
-  return path;
-}
-
-/** The first process in LMDB's table of readers that is not this one. Entries of dead processes are gone at opening. */
-function otherProcess(readers: string): number | undefined {
-  const pids = [...readers.matchAll(/^\s*(\d+) [0-9a-f]+ /gm)].map((match) => Number(match[1]));
-  return pids.find((pid) => pid !== process.pid);
-}
-
 function positionKey({ revision, sub }: Position): Buffer {
   const key = Buffer.allocUnsafe(10);
   key.writeUIntBE(revision, 0, 6);
   key.writeUInt32BE(sub, 6);
   return key;
+}
+
+/** Also of where the value belongs, so that it does not pass for another. */
+const checksum = (at: Position, bytes: Uint8Array) => crc32(bytes, at.revision % 2 ** 32);
+
+function writeValue(at: Position, bytes: Uint8Array): Buffer {
+  const stored = Buffer.allocUnsafe(CHECKSUM + bytes.length);
+  stored.writeUInt32BE(checksum(at, bytes));
+  stored.set(bytes, CHECKSUM);
+  return stored;
 }
 
 function writeRecord({ key, createRevision, value, previous }: LogWrite): Buffer {
@@ -281,39 +282,4 @@ function readWrite(at: Buffer, record: Buffer) {
     previous: before === 0 ? undefined : { revision: before, sub: record.readUInt32BE(13) },
     key: record.toString('utf8', HEADER),
   };
-}
-
-/** By the numbers of errno and of LMDB. */
-const FAULTS: Readonly<Record<string, StoreFault>> = {
-  28: 'full', // ENOSPC
-  122: 'full', // EDQUOT
-  27: 'full', // EFBIG
-  [-30792]: 'full', // MDB_MAP_FULL
-  30: 'readonly', // EROFS
-  13: 'readonly', // EACCES
-  1: 'readonly', // EPERM
-  ENOSPC: 'full',
-  EDQUOT: 'full',
-  EROFS: 'readonly',
-  EACCES: 'readonly',
-  EPERM: 'readonly',
-  [-30797]: 'corrupt', // MDB_PAGE_NOTFOUND
-  [-30796]: 'corrupt', // MDB_CORRUPTED
-  [-30794]: 'corrupt', // MDB_VERSION_MISMATCH
-  [-30793]: 'corrupt', // MDB_INVALID
-};
-
-function faultOf(error: unknown, path: string, bytes: number): Error {
-  if (error instanceof StoreError || !(error instanceof Error)) return error as Error;
-  const code = (error as { code?: number | string }).code;
-  if (code === undefined) return error;
-  let fault = FAULTS[code] ?? 'unknown';
-  // LMDB reports a write cut short by a full disk as an input/output error.
-  if (code === 5 && freeBytes(path) < 4 * bytes + 2 ** 20) fault = 'full';
-  return new StoreError(fault, `the store in ${path}: ${error.message}`, { cause: error });
-}
-
-function freeBytes(path: string): number {
-  const { bavail, bsize } = statfsSync(path);
-  return bavail * bsize;
 }
