@@ -1,7 +1,7 @@
 // YAML to the values JSON would give, reading scalars as kubectl does: YAML 1.2 plus what YAML 1.1 manifests rely on
 // (0644 is octal, yes/no/on/off are booleans, << merges), but y and n stay text and timestamps stay text.
 
-import { CORE_SCHEMA, defineScalarTag, load, loadAll, mergeTag, NOT_RESOLVED, YAMLException } from 'js-yaml';
+import { CORE_SCHEMA, defineScalarTag, dump, load, loadAll, mergeTag, NOT_RESOLVED, YAMLException } from 'js-yaml';
 
 /** The text is no YAML; the message says where. */
 export class YamlError extends Error {
@@ -61,6 +61,11 @@ export function parseYaml(text: string): ParsedYaml {
 export function parseYamlDocuments(text: string): unknown[] {
   const { values } = parse(text, (json) => loadAll(text, { schema: SCHEMA, json }));
   return values.filter((v) => v !== null && v !== undefined);
+}
+
+/** One document, keys in alphabetical order, text quoted wherever some reader might take it for something else. */
+export function formatYaml(value: unknown): string {
+  return dump(value, { sortKeys: true, noRefs: true, skipInvalid: true });
 }
 
 function parse(text: string, read: (json: boolean) => unknown[]): { values: unknown[]; duplicates: readonly string[] } {

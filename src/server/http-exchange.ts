@@ -87,6 +87,8 @@ export interface RequestContext {
 export interface PathHandler {
   /** Paths to list at `/`, e.g. `/healthz`, `/openapi/v3`. */
   readonly paths: readonly string[];
+  /** The methods it answers; GET and HEAD unless told. */
+  readonly methods?: readonly string[];
   match(path: string): boolean;
   handle(exchange: HttpExchange, context: RequestContext): void | Promise<void>;
 }

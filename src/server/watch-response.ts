@@ -1,0 +1,170 @@
+// A watch as a response body: one JSON line per event. A line is made once and the same bytes go to every client.
+// A client that reads slowly is given events as it drains them; what waits for it are references to objects that the
+// server holds anyway. One that falls too far behind is cut off, and comes back with a list of its own.
+
+import { bytesOf } from '../api/codec.ts';
+import type { AnyKind } from '../api/kind.ts';
+import type { WatchEvent, WatchSink, WatchStream } from '../api/op.ts';
+import type { BodyWriter } from './http-exchange.ts';
+import { commonHeaders, type Reply } from './http-response.ts';
+import { bookmarkTable, partialObject, toTable, type TableRequest } from './transform.ts';
+
+/** Events that may wait for a client beyond those that were there when it began to watch. */
+const MAX_PENDING = 10_000;
+/** Lines are joined up to about this many bytes, then written. */
+const CHUNK = 64 * 1024;
+/** Bytes of lines kept for other clients. */
+const KEPT = 8 * 1024 * 1024;
+
+type Encode = (event: WatchEvent) => Uint8Array;
+const encoder = new TextEncoder();
+
+/** Answers with the stream; returns when it has begun. */
+export function sendWatch(reply: Reply, stream: WatchStream, kind: AnyKind, table: TableRequest): void {
+  const { exchange } = reply;
+  const writer = exchange.begin(200, { ...commonHeaders(reply.auditId), 'content-type': 'application/json' });
+  const sink = new WatchWriter(writer, encoderFor(reply, kind, table), () => stream.stop());
+  const { signal } = exchange;
+  if (signal.aborted) return stream.stop();
+  signal.addEventListener('abort', () => stream.stop(), { once: true });
+  stream.start(sink);
+  sink.started();
+}
+
+class WatchWriter implements WatchSink {
+  readonly #writer: BodyWriter;
+  readonly #encode: Encode;
+  readonly #stop: () => void;
+  #pending: WatchEvent[] = [];
+  #next = 0;
+  /** Of those pending, how many were there from the beginning. */
+  #initial = 0;
+  #starting = true;
+  #blocked = false;
+  #ended = false;
+
+  constructor(writer: BodyWriter, encode: Encode, stop: () => void) {
+    this.#writer = writer;
+    this.#encode = encode;
+    this.#stop = stop;
+    writer.onDrain(() => {
+      this.#blocked = false;
+      this.#flush();
+    });
+  }
+
+  started(): void {
+    this.#starting = false;
+  }
+
+  events(batch: readonly WatchEvent[]): void {
+    if (this.#ended) return;
+    if (!this.#blocked && batch.length === 1) {
+      this.#blocked = !this.#writer.write(this.#encode(batch[0]!));
+      return;
+    }
+    for (const event of batch) this.#pending.push(event);
+    if (this.#starting) this.#initial += batch.length;
+    if (!this.#blocked) this.#flush();
+    if (this.#pending.length - this.#next - this.#initial <= MAX_PENDING) return;
+    this.#ended = true;
+    this.#pending = [];
+    this.#stop();
+    this.#writer.abort();
+  }
+
+  closed(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    if (this.#next === this.#pending.length) this.#writer.end();
+  }
+
+  #flush(): void {
+    while (!this.#blocked && this.#next < this.#pending.length) {
+      const lines: Uint8Array[] = [];
+      let length = 0;
+      while (length < CHUNK && this.#next < this.#pending.length) {
+        const line = this.#encode(this.#pending[this.#next++]!);
+        lines.push(line);
+        length += line.length;
+      }
+      this.#initial = Math.max(0, this.#initial - lines.length);
+      this.#blocked = !this.#writer.write(lines.length === 1 ? lines[0]! : join(lines, length));
+    }
+    if (this.#next < this.#pending.length) return;
+    this.#pending = [];
+    this.#next = 0;
+    if (this.#ended) this.#writer.end();
+  }
+}
+
+function join(lines: readonly Uint8Array[], length: number): Uint8Array {
+  const out = new Uint8Array(length);
+  let at = 0;
+  for (const line of lines) {
+    out.set(line, at);
+    at += line.length;
+  }
+  return out;
+}
+
+function encoderFor(reply: Reply, kind: AnyKind, table: TableRequest): Encode {
+  const { form } = reply;
+  if (form.as === 'PartialObjectMetadata') return partialEncoder(form.metaVersion);
+  if (form.as === 'Table') return tableEncoder(kind, form.metaVersion, table);
+  return eventLine;
+}
+
+interface Line {
+  readonly type: string;
+  readonly bytes: Uint8Array;
+}
+let lines = new WeakMap<object, Line>();
+let kept = 0;
+
+/** Watchers of one kind are told of an object one after the other: the line is kept for as long as that may last. */
+export function eventLine(event: WatchEvent): Uint8Array {
+  const known = lines.get(event.object);
+  if (known?.type === event.type) return known.bytes;
+  const bytes = wrap(event.type, bytesOf(event.object));
+  kept += bytes.length;
+  if (kept > KEPT) {
+    lines = new WeakMap();
+    kept = bytes.length;
+  }
+  lines.set(event.object, { type: event.type, bytes });
+  return bytes;
+}
+
+function wrap(type: string, object: Uint8Array): Uint8Array {
+  const head = `{"type":"${type}","object":`;
+  const line = new Uint8Array(head.length + object.length + 2);
+  encoder.encodeInto(head, line);
+  line.set(object, head.length);
+  line[line.length - 2] = 0x7d;
+  line[line.length - 1] = 0x0a;
+  return line;
+}
+
+const lineOf = (type: string, object: unknown) => wrap(type, encoder.encode(JSON.stringify(object)));
+
+function partialEncoder(metaVersion: string): Encode {
+  return ({ type, object }) =>
+    type === 'ERROR' ? lineOf(type, object) : lineOf(type, partialObject(object, metaVersion));
+}
+
+/** Every event is a Table of one row; only the first says what the columns are. */
+function tableEncoder(kind: AnyKind, apiVersion: string, request: TableRequest): Encode {
+  let first = true;
+  return ({ type, object }) => {
+    if (type === 'ERROR') return lineOf(type, object);
+    const { resourceVersion = '' } = object.metadata;
+    const table =
+      type === 'BOOKMARK'
+        ? bookmarkTable(kind, object, apiVersion)
+        : toTable(kind, [object], { resourceVersion }, apiVersion, request);
+    const line = lineOf(type, first ? table : { ...table, columnDefinitions: null });
+    first = false;
+    return line;
+  };
+}
