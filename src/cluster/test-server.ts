@@ -7,7 +7,10 @@ import type { Env } from '../base/env.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
 import { seededRandom, VirtualClock } from '../base/virtual-clock.ts';
 import { Client } from '../client/client.ts';
+import type { AdmissionPlugin } from '../server/admission.ts';
+import { admissionPlugins, type AdmissionOptions } from '../server/admission/index.ts';
 import { alwaysAllow } from '../server/authz/rbac.ts';
+import { Caches } from '../server/caches.ts';
 import { createApiServer, type ApiServer, type ApiServerOptions } from '../server/pipeline.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 
@@ -24,7 +27,9 @@ export interface TestServer {
   close(): void;
 }
 
-export interface TestServerOptions extends Partial<Omit<ApiServerOptions, 'env' | 'store'>> {
+export interface TestServerOptions extends Partial<Omit<ApiServerOptions, 'env' | 'caches' | 'admission'>> {
+  /** Plugins to run: none unless told. `true` is the built-in ones, which want namespaces and service accounts. */
+  readonly admission?: boolean | AdmissionOptions | ((caches: Caches, env: Env) => readonly AdmissionPlugin[]);
   /** Kinds besides the built-in ones. */
   readonly extraKinds?: readonly AnyKind[];
   readonly log?: Logger;
@@ -40,13 +45,20 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
   const clock = new VirtualClock();
   const env: Env = { clock, random: seededRandom(options.seed ?? 1), log: options.log ?? silentLogger };
   const store = options.store ?? new MemoryStore();
+  const caches = new Caches({ store, log: env.log, freeze: true });
+  const { admission } = options;
   const server = createApiServer({
     kinds: [...builtinKinds, ...(options.extraKinds ?? [])],
     authorizer: alwaysAllow,
-    freeze: true,
     ...options,
+    admission:
+      typeof admission === 'function'
+        ? admission(caches, env)
+        : admission
+          ? admissionPlugins(caches, env, admission === true ? {} : admission)
+          : [],
     env,
-    store,
+    caches,
   });
   const clientFor = (user: UserInfo, userAgent = 'test/1') => new Client(server.transport(user, userAgent), userAgent);
   return { server, env, clock, store, client: clientFor(ADMIN), clientFor, close: () => server.close() };

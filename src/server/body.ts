@@ -4,8 +4,8 @@ import { badRequest } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { KubeObject, ObjectMeta } from '../api/object.ts';
 import type { ApiOp } from '../api/op.ts';
+import { decodeKind } from '../api/typed.ts';
 import type { Call } from './call.ts';
-import { cloneJson } from './plain.ts';
 
 /** Decodes the body of a create or update. Throws BadRequest in upstream's words. */
 export function decodeBody(call: Call, kind: AnyKind, body: unknown): KubeObject {
@@ -31,10 +31,13 @@ export function decodeBody(call: Call, kind: AnyKind, body: unknown): KubeObject
 }
 
 /** Decodes by the kind's schema: a fresh object, with field validation as the request asks for it. */
-export function decodeAs(_call: Call, kind: AnyKind, body: object): KubeObject {
-  const object = cloneJson(body) as KubeObject;
-  object.apiVersion = kind.apiVersion;
-  object.kind = kind.kind;
+export function decodeAs(call: Call, kind: AnyKind, body: unknown): KubeObject {
+  const { options, decodeWarnings } = call.op;
+  const { object, warnings } = decodeKind<KubeObject>(kind, body, {
+    validation: options.fieldValidation ?? 'Warn',
+    ...(decodeWarnings ? { duplicates: decodeWarnings } : {}),
+  });
+  for (const text of warnings) call.warnings.add(text);
   object.metadata ??= {} as ObjectMeta;
   return object;
 }

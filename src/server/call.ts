@@ -1,10 +1,10 @@
 // One request on its way through the server: the operation, the kind it is about, and the server's parts it may use.
 
-import { badRequest } from '../api/errors.ts';
+import { badRequest, methodNotSupported } from '../api/errors.ts';
 import type { AnyKind, StrategyContext } from '../api/kind.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { KubeObject } from '../api/object.ts';
-import type { ApiOp, ApiResult } from '../api/op.ts';
+import type { ApiOp, ApiResult, Verb } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import type { Authorizer } from './authorizer.ts';
@@ -81,4 +81,9 @@ export function fieldManagerOf(op: ApiOp): string {
   const agent = op.userAgent ?? '';
   const slash = agent.indexOf('/');
   return (slash < 0 ? agent : agent.slice(0, slash)).slice(0, 128) || 'unknown';
+}
+
+/** Throws MethodNotAllowed unless the operation has one of these verbs. */
+export function requireVerb(call: Call, ...verbs: readonly Verb[]): void {
+  if (!verbs.includes(call.op.verb)) throw methodNotSupported(subjectOf(call.kind), call.op.verb);
 }

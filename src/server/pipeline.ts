@@ -6,12 +6,12 @@ import type { AnyKind } from '../api/kind.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { ApiOp, ApiResult, Transport, UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
-import type { Store } from '../store/store.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import { requireAllowed } from './authorize.ts';
+import { decodeBody, matchNamespace } from './body.ts';
 import type { Authorizer } from './authorizer.ts';
 import { handlerKey, subjectOf, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
-import { Caches } from './caches.ts';
+import type { Caches } from './caches.ts';
 import { KindRegistry } from './kind-registry.ts';
 import { create } from './verbs/create.ts';
 import { remove, removeCollection } from './verbs/delete.ts';
@@ -26,7 +26,8 @@ import { watch } from './verbs/watch.ts';
 export type OperationHook = (op: ApiOp, outcome: { result?: ApiResult; error?: StatusError; ms: number }) => void;
 
 export interface ApiServerOptions {
-  readonly store: Store;
+  /** The caches over the store. Made beforehand, so that authorizers and admission plugins can read them. */
+  readonly caches: Caches;
   readonly kinds: KindRegistry | Iterable<AnyKind>;
   readonly env: Env;
   readonly authorizer: Authorizer;
@@ -41,8 +42,6 @@ export interface ApiServerOptions {
   readonly audit?: (op: ApiOp) => void;
   /** After the answer is known: audit trails and metrics. */
   readonly observe?: OperationHook;
-  /** Freeze every object that is read: finds code that changes shared objects. Costs time. */
-  readonly freeze?: boolean;
 }
 
 export interface ApiServer extends ServerCore {
@@ -50,6 +49,7 @@ export interface ApiServer extends ServerCore {
   handle(op: ApiOp, options?: { readonly signal?: AbortSignal }): Promise<ApiResult>;
   /** The same pipeline for callers in this process. */
   transport(user: UserInfo, userAgent?: string): Transport;
+  /** Ends all watches. The store stays open. */
   close(): void;
 }
 
@@ -60,7 +60,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     env,
     authorizer,
     kinds: options.kinds instanceof KindRegistry ? options.kinds : new KindRegistry(options.kinds),
-    caches: new Caches({ store: options.store, log, freeze: options.freeze ?? false }),
+    caches: options.caches,
     admission: options.admission ?? [],
     handlers: new Map(options.handlers),
     allocators: new Map(options.allocators),
@@ -101,9 +101,19 @@ async function dispatch(server: ServerCore, op: ApiOp, signal: AbortSignal | und
   const kind = server.kinds.byResource(op.group, op.version, op.resource);
   if (!kind) throw new StatusError('NotFound', 'the server could not find the requested resource', {});
   const call: Call = { op, kind, server, signal, warnings: new Set() };
-  const result = await verbOf(call)(call);
+  const verb = verbOf(call);
+  const result = await (kind.virtual ? verb({ ...call, op: { ...op, body: virtualBody(call) } }) : verb(call));
   if (call.warnings.size === 0 || result.type !== 'object') return result;
   return { ...result, warnings: [...(result.warnings ?? []), ...call.warnings] };
+}
+
+/** What is not stored does not pass the registry: its handler gets it decoded. */
+function virtualBody(call: Call): unknown {
+  const { op, kind } = call;
+  if (op.verb !== 'create') return op.body;
+  const object = decodeBody(call, kind, op.body);
+  matchNamespace(kind, op, object);
+  return object;
 }
 
 const SCALE: Partial<Record<string, Handler>> = { get: getScale, update: updateScale, patch: patchScale };

@@ -20,7 +20,7 @@ import { admissionOf, type Admission } from './admit.ts';
 import { strategyContext, subjectOf, type Call } from './call.ts';
 import type { Storage } from './caches.ts';
 import { touchManagedFields } from './managed-fields.ts';
-import { sameJson } from './same-json.ts';
+import { sameJson } from '../api/same-json.ts';
 import { dedupOwners, keepForMain, keepForStatus, nextGeneration } from './write-rules.ts';
 
 const GENERATE_NAME_TRIES = 8;

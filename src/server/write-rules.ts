@@ -3,7 +3,7 @@
 import type { AnyKind } from '../api/kind.ts';
 import type { KubeObject, ObjectMeta } from '../api/object.ts';
 import type { Call } from './call.ts';
-import { sameJson } from './same-json.ts';
+import { sameJson } from '../api/same-json.ts';
 
 type WithStatus = KubeObject & { status?: unknown };
 

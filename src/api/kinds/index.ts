@@ -4,6 +4,7 @@ import type { AnyKind } from '../kind.ts';
 import { Namespace } from './core/namespace.ts';
 import { Node } from './core/node.ts';
 import { Pod } from './core/pod.ts';
+import { Binding } from './core/binding.ts';
 import { Service } from './core/service.ts';
 import { Endpoints } from './core/endpoints.ts';
 import { ConfigMap } from './core/config-map.ts';
@@ -18,6 +19,7 @@ import { ControllerRevision } from './apps/controller-revision.ts';
 import { EndpointSlice } from './discovery/endpoint-slice.ts';
 import { Lease } from './coordination/lease.ts';
 import { Event as EventsEvent } from './events/event.ts';
+import { PriorityClass } from './scheduling/priority-class.ts';
 import { Role } from './rbac/role.ts';
 import { RoleBinding } from './rbac/role-binding.ts';
 import { ClusterRole } from './rbac/cluster-role.ts';
@@ -34,6 +36,7 @@ export const builtinKinds: readonly AnyKind[] = [
   Namespace,
   Node,
   Pod,
+  Binding,
   Service,
   Endpoints,
   ConfigMap,
@@ -48,6 +51,7 @@ export const builtinKinds: readonly AnyKind[] = [
   EndpointSlice,
   Lease,
   EventsEvent,
+  PriorityClass,
   Role,
   RoleBinding,
   ClusterRole,

@@ -1,0 +1,38 @@
+// The built-in admission plugins, in the order they run, and which of them are on.
+
+import type { Env } from '../../base/env.ts';
+import type { AdmissionPlugin } from '../admission.ts';
+import type { Caches } from '../caches.ts';
+import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { namespaceLifecycle } from './namespace-lifecycle.ts';
+import { nodeRestriction } from './node-restriction.ts';
+import { priority } from './priority.ts';
+import { serviceAccount } from './service-account.ts';
+import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
+
+export interface AdmissionOptions {
+  /** Names of plugins to switch off, e.g. `ServiceAccount`. All are on unless told. */
+  readonly disable?: readonly string[];
+  /** When given, only these are on. */
+  readonly only?: readonly string[];
+  /** Further plugins, run after the built-in ones. */
+  readonly extra?: readonly AdmissionPlugin[];
+}
+
+/** Throws for a name that no plugin has. */
+export function admissionPlugins(caches: Caches, env: Env, options: AdmissionOptions = {}): AdmissionPlugin[] {
+  const all = [
+    namespaceLifecycle(caches),
+    nodeRestriction(caches),
+    taintNodesByCondition,
+    serviceAccount(caches, env),
+    priority(caches),
+    defaultTolerationSeconds,
+    ...(options.extra ?? []),
+  ];
+  for (const name of [...(options.disable ?? []), ...(options.only ?? [])]) {
+    if (!all.some((plugin) => plugin.name === name))
+      throw new Error(`unknown admission plugin ${JSON.stringify(name)}`);
+  }
+  return all.filter(({ name }) => (options.only?.includes(name) ?? true) && !options.disable?.includes(name));
+}
