@@ -3,7 +3,6 @@
 import { bytesOf, listChunks } from '../api/codec.ts';
 import { internalError, StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
-import type { KubeObject } from '../api/object.ts';
 import type { ListResult, ObjectResult } from '../api/op.ts';
 import type { Body, HttpExchange, ResponseHeaders } from './http-exchange.ts';
 import { type Form, JSON_FORM } from './negotiate.ts';
