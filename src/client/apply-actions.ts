@@ -71,10 +71,12 @@ async function applyOne(action: Action, context: ApplyContext): Promise<void> {
     if (action.ignore && error instanceof StatusError && action.ignore.includes(error.reason)) return;
     // Nothing can be made in a namespace that is on its way out, and nothing needs to be.
     if (action.do === 'create' && isNamespaceTerminating(error)) return;
-    if (action.failed) context.record(action.failed(error));
+    const note = action.failed?.(error);
+    if (note) context.record(note);
     throw new ActionFailure(action, error);
   }
-  if (action.done) context.record(action.done(result));
+  const note = action.done?.(result);
+  if (note) context.record(note);
 }
 
 async function send(action: Exclude<Action, { do: 'event' }>, context: ApplyContext): Promise<KubeObject | undefined> {

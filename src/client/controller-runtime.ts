@@ -291,7 +291,7 @@ class ControllerRuntime {
 function viewOf(informers: ReadonlyMap<AnyKind, Informer<KubeObject>>): View {
   return {
     of<T extends KubeObject>(kind: Kind<T>): Lister<T> {
-      const informer = informers.get(kind as unknown as AnyKind);
+      const informer = informers.get(kind);
       if (!informer) throw new Error(`${kind.kind} is not watched by this controller`);
       return informer as unknown as Lister<T>;
     },

@@ -51,8 +51,8 @@ export type Action = (
    */
   | { readonly do: 'confirm'; readonly kind: AnyKind; readonly ref: ObjectRef; readonly uid: string }
 ) & {
-  readonly done?: (result: KubeObject | undefined) => EventNote;
-  readonly failed?: (error: Error) => EventNote;
+  readonly done?: (result: KubeObject | undefined) => EventNote | undefined;
+  readonly failed?: (error: Error) => EventNote | undefined;
   readonly ignore?: readonly string[];
 };
 

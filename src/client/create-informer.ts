@@ -39,8 +39,8 @@ export function createInformerFactory(context: InformerContext, options: { signa
   return {
     informer<T extends KubeObject>(kind: Kind<T>, filter: InformerOptions = {}): Informer<T> {
       const key = JSON.stringify([filter.namespace ?? '', filter.labelSelector ?? '', filter.fieldSelector ?? '']);
-      let ofKind = known.get(kind as unknown as AnyKind);
-      if (!ofKind) known.set(kind as unknown as AnyKind, (ofKind = new Map()));
+      let ofKind = known.get(kind);
+      if (!ofKind) known.set(kind, (ofKind = new Map()));
       let informer = ofKind.get(key) as unknown as Informer<T> | undefined;
       if (!informer) {
         informer = createInformer(kind, context, { ...filter, signal: options.signal });
