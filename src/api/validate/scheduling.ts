@@ -99,6 +99,7 @@ function validatePodTerm(term: PodAffinityTerm, path: string, out: Errors): void
     if (!term.labelSelector) out.push(field.forbidden(at, 'must not be specified when labelSelector is not set'));
     else term[list].forEach((key, i) => validateLabelName(key, `${at}[${i}]`, out));
   }
+  validateNotInSelector(term.matchLabelKeys, term.labelSelector, path, out);
   term.matchLabelKeys?.forEach((key, i) => {
     if (term.mismatchLabelKeys?.includes(key)) {
       const text = 'exists in both matchLabelKeys and mismatchLabelKeys';
@@ -186,10 +187,20 @@ function validateMatchLabelKeys(
 ): void {
   if (!keys?.length) return;
   if (!selector) out.push(field.forbidden(path, 'must not be specified when labelSelector is not set'));
+  keys.forEach((key, i) => validateLabelName(key, `${path}[${i}]`, out));
+  validateNotInSelector(keys, selector, path, out);
+}
+
+/** A pod's selector already holds a requirement for each key, put there on creation: a second one is the user's. */
+function validateNotInSelector(
+  keys: readonly string[] | undefined,
+  selector: LabelSelector | undefined,
+  path: string,
+  out: Errors,
+): void {
   const used = [...Object.keys(selector?.matchLabels ?? {}), ...(selector?.matchExpressions?.map((e) => e.key) ?? [])];
-  keys.forEach((key, i) => {
-    validateLabelName(key, `${path}[${i}]`, out);
-    if (used.includes(key)) {
+  keys?.forEach((key, i) => {
+    if (used.filter((k) => k === key).length > 1) {
       out.push(field.invalid(`${path}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector'));
     }
   });
