@@ -128,7 +128,7 @@ const SCALARS: Readonly<Record<string, Scalar>> = {
 };
 
 interface Facts {
-  types: Record<string, { fields?: Record<string, RawField> }>;
+  types: Record<string, { fields?: Record<string, RawField>; markers?: string[] }>;
   scalars: Record<string, RawScalar>;
 }
 let parsed: Facts | undefined;
@@ -137,6 +137,9 @@ const facts = () => (parsed ??= JSON.parse(factsJson) as Facts);
 const structs = new Map<string, StructNode>();
 const qualified = (t: string) => t.replace(/^metav1\./, 'meta.v1.');
 const ANY: ScalarNode = { node: 'scalar', scalar: 'any' };
+
+/** The node of a built-in struct, if this release has it. */
+export const findStruct = (name: string): StructNode | undefined => (facts().types[name] ? structOf(name) : undefined);
 
 /** The node of a built-in struct, e.g. `core.v1.Pod`. Throws for a name the release does not have. */
 export function structOf(name: string): StructNode {
@@ -149,7 +152,7 @@ export function structOf(name: string): StructNode {
     name,
     fields: new Map(),
     wireMessages: [],
-    atomic: false,
+    atomic: raw.markers?.includes('structType=atomic') ?? false,
   };
   structs.set(name, struct);
   addFields(struct.fields, struct.wireMessages as { number: number; struct: StructNode }[], raw.fields ?? {}, true);
@@ -165,7 +168,7 @@ function addFields(
   for (const [name, field] of Object.entries(raw)) {
     if (field.inline) {
       const inner = qualified(field.t);
-      if (field.n !== undefined) messages.push({ number: field.n, struct: structOf(inner) });
+      if (field.n !== undefined && onWire) messages.push({ number: field.n, struct: structOf(inner) });
       const innerOnWire = onWire && field.n === undefined && inner !== 'meta.v1.TypeMeta';
       addFields(into, messages, facts().types[inner]?.fields ?? {}, innerOnWire);
     } else if (!name.startsWith('~')) {
@@ -194,8 +197,8 @@ function fieldNode(name: string, raw: RawField, onWire: boolean): FieldNode {
 
 function typeOf(raw: RawField): TypeNode {
   let inner = namedType(raw.t);
-  if (raw.structType === 'atomic' && inner.node === 'struct') inner = { ...inner, atomic: true };
-  if (raw.mapType === 'atomic' && inner.node === 'struct') inner = { ...inner, atomic: true };
+  const treated = raw.structType ?? (raw.map ? undefined : raw.mapType);
+  if (treated !== undefined && inner.node === 'struct') inner = { ...inner, atomic: treated === 'atomic' };
   if (raw.map) return { node: 'map', values: inner, atomic: raw.mapType === 'atomic' };
   if (!raw.list) return inner.node === 'map' && raw.mapType === 'atomic' ? { ...inner, atomic: true } : inner;
   return {
