@@ -13,7 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { StoreError, type StoreFault } from '../store/store.ts';
 
 /** LMDB's table of readers needs some kilobytes. */
@@ -33,7 +33,9 @@ export class LmdbDirectory {
   /** Creates the directory if need be. Throws StoreError `readonly`, `full`, `corrupt`, and Error when it is taken. */
   constructor(directory: string) {
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      // In steps, since a recursive mkdir that fails hides why.
+      mkdirSync(dirname(resolve(directory)), { recursive: true });
+      if (!existsSync(directory)) mkdirSync(directory, { mode: 0o700 });
       this.path = realpathSync(directory);
       const data = join(this.path, 'data.mdb');
       this.isNew = !existsSync(data) || statSync(data).size === 0;

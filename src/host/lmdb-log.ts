@@ -90,7 +90,13 @@ export class LmdbLog {
     const { path } = this.#directory;
     try {
       // With overlapping syncs LMDB shows and acknowledges a write before it is on disk.
-      const options = { path, noSubdir: false, overlappingSync: false, mapSize: MAP_SIZE } as const;
+      const options = {
+        path,
+        noSubdir: false,
+        overlappingSync: false,
+        mapSize: MAP_SIZE,
+        permissionsMode: 0o600,
+      } as const;
       this.#root = open({ ...options, encoding: 'binary', keyEncoding: 'binary', eventTurnBatching: false });
       this.#meta = this.#root.openDB({ name: 'meta', encoding: 'binary', keyEncoding: 'ordered-binary' });
       this.#log = this.#root.openDB({ name: 'log', encoding: 'binary', keyEncoding: 'binary' });
