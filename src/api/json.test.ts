@@ -20,7 +20,10 @@ describe('duplicate keys', () => {
   });
 
   it('finds none in any text JSON.stringify writes', () => {
-    fc.assert(fc.property(fc.json(), (text) => duplicates(text).length === 0));
+    fc.assert(
+      fc.property(fc.json(), (text) => duplicates(text).length === 0),
+      { seed: 1 },
+    );
   });
 });
 

@@ -31,6 +31,7 @@ it('is idempotent and changes no argument', () => {
       const once = mergePatch(target, patch);
       return sameJson(mergePatch(once, patch), once) && JSON.stringify([target, patch]) === before;
     }),
+    { seed: 1 },
   );
 });
 

@@ -1,7 +1,7 @@
 // Compiles the nodes of the schema into decoders, once per struct. Structs without a name belong to custom resources:
 // there values of the wrong type and nulls are left for the schema's validation.
 
-import type { FieldNode, StructNode, TypeNode } from './schema.ts';
+import { structOf, type FieldNode, type StructNode, type TypeNode } from './schema.ts';
 import { KEY_MARK, type DecodeContext } from './typed-context.ts';
 import { goName, hasEmptyValue, mismatchText, scalarDecoder, scalarZero, type Decode } from './typed-scalars.ts';
 
@@ -137,8 +137,23 @@ function fillsOf(nodes: ReadonlyMap<string, FieldNode>): Fill[] {
   return fills;
 }
 
+/** JSON schemas are arbitrary JSON to the schema (`items` is an object or a list), but structs to Go. */
+const isSchemaUnion = (type: TypeNode) =>
+  type.node === 'scalar' &&
+  type.scalar === 'any' &&
+  (type.goType ?? '').startsWith('apiextensions.v1.JSONSchemaPropsOr');
+
+function schemaUnionDecoder(): Decode {
+  const props = structOf('apiextensions.v1.JSONSchemaProps');
+  const list = listDecoder(props, '[]v1.JSONSchemaProps');
+  return (value, context) => {
+    if (Array.isArray(value)) return typeof value[0] === 'string' ? value : list(value, context);
+    return typeof value === 'object' ? structDecoder(props).decode(value, context) : value;
+  };
+}
+
 function holdsStructs(type: TypeNode): boolean {
-  if (type.node === 'struct') return true;
+  if (type.node === 'struct' || isSchemaUnion(type)) return true;
   return type.node === 'list' ? holdsStructs(type.items) : type.node === 'map' && holdsStructs(type.values);
 }
 
@@ -178,6 +193,7 @@ function typeText(type: TypeNode): string {
 }
 
 function decoderOf(type: TypeNode): Decode {
+  if (isSchemaUnion(type)) return schemaUnionDecoder();
   if (type.node === 'scalar') return scalarDecoder(type);
   if (type.node === 'list') return listDecoder(type.items, typeText(type));
   if (type.node === 'map') return mapDecoder(type.values, typeText(type));
