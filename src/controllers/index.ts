@@ -1,6 +1,7 @@
 // Every built-in controller, one line each.
 
 import type { ControllerDefinition } from '../client/controller.ts';
+import { daemonSetController } from './daemon-set.ts';
 import { deploymentController } from './deployment.ts';
 import { replicaSetController } from './replica-set.ts';
 import { replicationController } from './replication-controller.ts';
@@ -8,6 +9,7 @@ import { systemControllers, type SystemControllersConfig } from './system-contro
 
 /** The controllers of workloads, which need no knowledge of their cluster. */
 export const workloadControllers: readonly ControllerDefinition[] = [
+  daemonSetController,
   deploymentController,
   replicaSetController,
   replicationController,
