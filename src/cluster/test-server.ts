@@ -46,16 +46,16 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
   const env: Env = { clock, random: seededRandom(options.seed ?? 1), log: options.log ?? silentLogger };
   const store = options.store ?? new MemoryStore();
   const caches = new Caches({ store, log: env.log, freeze: true });
-  const { admission } = options;
+  const { admission, authorizer = alwaysAllow } = options;
   const server = createApiServer({
     kinds: [...builtinKinds, ...(options.extraKinds ?? [])],
-    authorizer: alwaysAllow,
     ...options,
+    authorizer,
     admission:
       typeof admission === 'function'
         ? admission(caches, env)
         : admission
-          ? admissionPlugins(caches, env, admission === true ? {} : admission)
+          ? admissionPlugins({ caches, env, authorizer }, admission === true ? {} : admission)
           : [],
     env,
     caches,

@@ -13,6 +13,7 @@ import type { Authorizer } from './authorizer.ts';
 import { handlerKey, subjectOf, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
 import type { Caches } from './caches.ts';
 import { KindRegistry } from './kind-registry.ts';
+import { subresourceHandlers } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
 import { remove, removeCollection } from './verbs/delete.ts';
 import { get } from './verbs/get.ts';
@@ -33,7 +34,7 @@ export interface ApiServerOptions {
   readonly authorizer: Authorizer;
   /** In the order they run. */
   readonly admission?: readonly AdmissionPlugin[];
-  /** Subresources and virtual kinds: see `Handlers`. */
+  /** Subresources and virtual kinds besides the built-in subresources: see `Handlers`. */
   readonly handlers?: Iterable<readonly [string, Handler]>;
   /** By resource: `services`. */
   readonly allocators?: Iterable<readonly [string, Allocator]>;
@@ -62,7 +63,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     kinds: options.kinds instanceof KindRegistry ? options.kinds : new KindRegistry(options.kinds),
     caches: options.caches,
     admission: options.admission ?? [],
-    handlers: new Map(options.handlers),
+    handlers: new Map([...subresourceHandlers, ...(options.handlers ?? [])]),
     allocators: new Map(options.allocators),
     nodeConnector: options.nodeConnector,
   };

@@ -2,7 +2,9 @@
 
 import type { Env } from '../../base/env.ts';
 import type { AdmissionPlugin } from '../admission.ts';
+import type { Authorizer } from '../authorizer.ts';
 import type { Caches } from '../caches.ts';
+import { certificateSigning } from './certificate-signing.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { namespaceLifecycle } from './namespace-lifecycle.ts';
 import { nodeRestriction } from './node-restriction.ts';
@@ -19,8 +21,15 @@ export interface AdmissionOptions {
   readonly extra?: readonly AdmissionPlugin[];
 }
 
+export interface AdmissionContext {
+  readonly caches: Caches;
+  readonly env: Env;
+  readonly authorizer: Authorizer;
+}
+
 /** Throws for a name that no plugin has. */
-export function admissionPlugins(caches: Caches, env: Env, options: AdmissionOptions = {}): AdmissionPlugin[] {
+export function admissionPlugins(context: AdmissionContext, options: AdmissionOptions = {}): AdmissionPlugin[] {
+  const { caches, env, authorizer } = context;
   const all = [
     namespaceLifecycle(caches),
     nodeRestriction(caches),
@@ -28,6 +37,7 @@ export function admissionPlugins(caches: Caches, env: Env, options: AdmissionOpt
     serviceAccount(caches, env),
     priority(caches),
     defaultTolerationSeconds,
+    certificateSigning(authorizer),
     ...(options.extra ?? []),
   ];
   for (const name of [...(options.disable ?? []), ...(options.only ?? [])]) {

@@ -1,12 +1,13 @@
 // pods/binding and bindings: the scheduler's decision, once per pod.
 
-import { badRequest, conflict, field, invalid } from '../../api/errors.ts';
+import { badRequest, conflict, invalid } from '../../api/errors.ts';
 import type { Binding as BindingObject, Pod as PodObject, PodCondition } from '../../api/generated/core-v1.ts';
 import { Binding } from '../../api/kinds/core/binding.ts';
 import { Pod } from '../../api/kinds/core/pod.ts';
 import type { KubeObject } from '../../api/object.ts';
 import type { ObjectResult } from '../../api/op.ts';
 import { rfc3339 } from '../../base/env.ts';
+import { validateBinding } from '../../api/validate/pod-subresources.ts';
 import { admissionOf } from '../admit.ts';
 import { decodeBody, matchNamespace } from '../body.ts';
 import type { AnyKind } from '../../api/kind.ts';
@@ -34,10 +35,7 @@ export function createBinding(call: Call): Promise<ObjectResult> {
 
 async function bind(call: Call, binding: BindingObject): Promise<ObjectResult> {
   const { namespace, name, uid, annotations, labels } = binding.metadata;
-  const { kind = '', name: node = '' } = binding.target;
-  const causes = [];
-  if (kind && kind !== 'Node') causes.push(field.notSupported('target.kind', kind, ['Node', '<empty>']));
-  if (!node) causes.push(field.required('target.name'));
+  const causes = validateBinding(binding);
   if (causes.length) throw invalid('', 'Binding', name, causes);
   const admission = admissionOf(call, 'CREATE', BINDING);
   await admission.mutate(binding as KubeObject, undefined);
@@ -59,7 +57,7 @@ async function bind(call: Call, binding: BindingObject): Promise<ObjectResult> {
         ...(annotations ? { annotations: { ...pod.metadata.annotations, ...annotations } } : {}),
         ...(labels ? { labels: { ...pod.metadata.labels, ...labels } } : {}),
       },
-      spec: { ...pod.spec, nodeName: node },
+      spec: { ...pod.spec, nodeName: binding.target.name! },
       status: { ...status, conditions: scheduled(status.conditions ?? [], now) },
     };
   });
