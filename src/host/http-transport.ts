@@ -1,0 +1,259 @@
+// The client's way to a server over HTTP/2. Every failure is a StatusError; what broke the connection is its `cause`.
+
+import { readFileSync } from 'node:fs';
+import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { StatusError } from '../api/errors.ts';
+import type { ByteSource } from '../api/node-api.ts';
+import type { ApiOp, ApiResult, NoUser, Transport, WatchSink, WatchStream } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import { errorOf, requestOf, resultOf, warningTexts, WatchDecoder, type HttpRequest } from '../client/http-encoding.ts';
+import { Http2Pool } from './http2-pool.ts';
+
+export interface HttpTransportOptions {
+  readonly env: Env;
+  /** `https://host:port`. */
+  readonly server: string;
+  /** PEM of the authority of the server's certificate; the system's authorities when absent. */
+  readonly ca?: string;
+  /** Client certificate and key, PEM. */
+  readonly cert?: string;
+  readonly key?: string;
+  readonly token?: string;
+  /** Read again every minute. */
+  readonly tokenFile?: string;
+  /** Do not check the server's certificate. */
+  readonly insecure?: boolean;
+  /** The name the server's certificate must have, when it is not the host of `server`. */
+  readonly serverName?: string;
+  /** Sent with every request, e.g. `impersonate-user`. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A complete answer to a request that is no operation. */
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+export interface HttpTransport extends Transport {
+  /** Any request, e.g. for `/version`; resolves whatever the status is. */
+  raw(request: HttpRequest, options?: { signal?: AbortSignal }): Promise<RawAnswer>;
+  /** Presents new credentials from the next request on. */
+  setCertificate(cert: string, key: string): void;
+  /** Breaks off everything under way. */
+  close(): void;
+}
+
+const TOKEN_LIFE = 60_000;
+
+export function httpTransport(options: HttpTransportOptions): HttpTransport {
+  const connection = new ServerConnection(options);
+  const transport = (op: NoUser<ApiOp>, { signal }: { signal?: AbortSignal } = {}) => connection.run(op, signal);
+  return Object.assign(transport, {
+    raw: (request: HttpRequest, { signal }: { signal?: AbortSignal } = {}) => connection.raw(request, signal),
+    setCertificate: (cert: string, key: string) => connection.setCertificate(cert, key),
+    close: () => connection.close(),
+  });
+}
+
+interface Answered {
+  readonly stream: ClientHttp2Stream;
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
+class ServerConnection {
+  readonly #options: HttpTransportOptions;
+  readonly #pool: Http2Pool;
+  readonly #prefix: string;
+  readonly #authority: string;
+  #identity: { cert?: string; key?: string };
+  #token: { readonly text: string; readonly until: number } | undefined;
+
+  constructor(options: HttpTransportOptions) {
+    this.#options = options;
+    const url = new URL(options.server);
+    this.#prefix = url.pathname.replace(/\/$/, '');
+    this.#authority = url.host;
+    const { cert, key, ca, insecure, serverName } = options;
+    this.#identity = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
+    this.#pool = new Http2Pool({
+      env: options.env,
+      origin: url.origin,
+      tls: () => ({
+        ...this.#identity,
+        ...(ca ? { ca } : {}),
+        ...(serverName ? { servername: serverName } : {}),
+        rejectUnauthorized: !insecure,
+      }),
+    });
+  }
+
+  async run(op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
+    const request = requestOf(op);
+    const { stream, status, headers } = await this.#send(request, signal);
+    if (status >= 300) throw errorOf(status, (await bodyOf(stream, request)).toString(), text(headers['retry-after']));
+    if (op.verb === 'watch') return { type: 'watch', stream: watchStream(stream) };
+    if (op.verb === 'connect') return { type: 'connect', stream: { kind: 'logs', source: source(stream) } };
+    const body = await bodyOf(stream, request);
+    return resultOf(status, body.toString(), warningTexts([headers['warning'] ?? []].flat()));
+  }
+
+  async raw(request: HttpRequest, signal: AbortSignal | undefined): Promise<RawAnswer> {
+    const { stream, status, headers } = await this.#send(request, signal);
+    return { status, headers, body: await bodyOf(stream, request) };
+  }
+
+  setCertificate(cert: string, key: string): void {
+    this.#identity = { cert, key };
+    this.#pool.renew();
+  }
+
+  close(): void {
+    this.#pool.close();
+  }
+
+  /** A request that the server never looked at, for its connection was on its way out, is sent once more. */
+  async #send(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
+    try {
+      return await this.#attempt(request, signal);
+    } catch (error) {
+      if (signal?.aborted || !isUnseen(error, request.method)) throw unreachable(error, this.#options.server, request);
+    }
+    try {
+      return await this.#attempt(request, signal);
+    } catch (error) {
+      throw unreachable(error, this.#options.server, request);
+    }
+  }
+
+  #attempt(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const headers: Record<string, string> = {
+        ':method': request.method,
+        ':path': this.#prefix + request.target,
+        ':authority': this.#authority,
+        ...this.#options.headers,
+        ...request.headers,
+      };
+      const token = this.#bearer();
+      if (token) headers['authorization'] = `Bearer ${token}`;
+      const { stream, failure } = this.#pool.request(headers, request.body === undefined);
+      const onAbort = () => stream.close(constants.NGHTTP2_CANCEL);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      let last: Error | undefined;
+      stream.once('response', (head) => resolve({ stream, status: head[':status'] ?? 0, headers: head }));
+      stream.on('error', (error) => (last = error));
+      stream.once('close', () => {
+        signal?.removeEventListener('abort', onAbort);
+        if (signal?.aborted) reject(signal.reason as Error);
+        else
+          reject(
+            failure() ??
+              (last?.cause as Error | undefined) ??
+              last ??
+              new Error(`stream closed with code ${stream.rstCode}`),
+          );
+      });
+      if (request.body !== undefined) stream.end(request.body);
+    });
+  }
+
+  #bearer(): string | undefined {
+    const { token, tokenFile, env } = this.#options;
+    if (!tokenFile) return token;
+    const now = env.clock.now();
+    if (!this.#token || this.#token.until < now) {
+      this.#token = { text: readFileSync(tokenFile, 'utf8').trim(), until: now + TOKEN_LIFE };
+    }
+    return this.#token.text;
+  }
+}
+
+const text = (header: string | string[] | undefined) => (Array.isArray(header) ? header[0] : header);
+
+function bodyOf(stream: ClientHttp2Stream, request: HttpRequest): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let whole = false;
+    stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+    stream.once('end', () => {
+      whole = stream.rstCode === constants.NGHTTP2_NO_ERROR;
+      if (whole) resolve(Buffer.concat(chunks));
+    });
+    stream.once('close', () => {
+      if (!whole) reject(broken(`${request.method} ${request.target}: the answer broke off`));
+    });
+  });
+}
+
+function source(stream: ClientHttp2Stream): ByteSource {
+  return stream as AsyncIterable<Uint8Array>;
+}
+
+function watchStream(stream: ClientHttp2Stream): WatchStream {
+  let sink: WatchSink | undefined;
+  let over = stream.destroyed;
+  const end = () => {
+    over = true;
+    const told = sink;
+    sink = undefined;
+    told?.closed();
+  };
+  stream.once('close', end);
+  return {
+    start(to) {
+      if (over) return to.closed();
+      sink = to;
+      const decoder = new WatchDecoder();
+      stream.on('data', (chunk: Buffer) => {
+        let events;
+        try {
+          events = decoder.feed(chunk);
+        } catch {
+          // Not a watch stream, or a damaged one: the watcher lists anew.
+          stream.close(constants.NGHTTP2_CANCEL);
+          return;
+        }
+        if (events.length > 0) sink?.events(events);
+      });
+    },
+    stop() {
+      sink = undefined;
+      stream.close(constants.NGHTTP2_CANCEL);
+    },
+  };
+}
+
+function broken(message: string, cause?: unknown): StatusError {
+  const error = new StatusError('ServiceUnavailable', message);
+  if (cause !== undefined) error.cause = cause;
+  return error;
+}
+
+const UNSEEN = new Set(['ERR_HTTP2_GOAWAY_SESSION', 'ERR_HTTP2_INVALID_SESSION', 'ERR_HTTP2_SESSION_ERROR']);
+
+function isUnseen(error: unknown, method: string): boolean {
+  const { code, message = '' } = error as { code?: string; message?: string };
+  if (code && UNSEEN.has(code)) return true;
+  if (message.includes('NGHTTP2_REFUSED_STREAM')) return true;
+  // Reading twice does no harm: an idle connection may have been cut without our noticing.
+  return method === 'GET' && (code === 'ECONNRESET' || code === 'EPIPE');
+}
+
+function unreachable(error: unknown, server: string, request: HttpRequest): Error {
+  const { code, name, message } = error as Error & { code?: string };
+  if (error instanceof StatusError || name === 'AbortError') return error as Error;
+  const { host, hostname } = new URL(server);
+  const why: Record<string, string> = {
+    ECONNREFUSED: `dial tcp ${host}: connect: connection refused`,
+    ENOTFOUND: `dial tcp: lookup ${hostname}: no such host`,
+    ETIMEDOUT: `dial tcp ${host}: i/o timeout`,
+    ECONNRESET: `read tcp ${host}: connection reset by peer`,
+  };
+  const method = request.method[0]! + request.method.slice(1).toLowerCase();
+  const target = request.target.split('?')[0];
+  return broken(`${method} "${server}${target}": ${why[code ?? ''] ?? message}`, error);
+}
