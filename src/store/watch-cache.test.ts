@@ -1,3 +1,4 @@
+import { array, assert, asyncProperty, boolean, constantFrom, nat, oneof, record, tuple } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { MemoryStore } from './memory-store.ts';
 import { StoreFeed } from './store-feed.ts';
@@ -314,4 +315,77 @@ test('a feed takes whole kinds only, and fails with its store', async () => {
   await expect(new WatchCache(feed, '/registry/pods/', decode).ready).rejects.toThrow(TypeError);
   await store.close();
   await expect(new WatchCache(feed, PODS, decode).ready).rejects.toMatchObject({ fault: 'closed' });
+});
+
+test('for any writes, every watch gives exactly the log of its scope, and every listing its state', async () => {
+  const keys = ['a/1', 'a/2', 'a/11', 'b/1', 'b/2'].map((name) => PODS + name).concat(`${NODES}n`);
+  const scope = constantFrom(PODS, `${PODS}a/`, `${PODS}b/`, `${PODS}a/1`, `${PODS}c/`);
+  const indexed = constantFrom(undefined, 'n1', 'n2');
+  const operation = oneof(
+    { weight: 3, arbitrary: array(tuple(nat(keys.length - 1), constantFrom('', '@n1', '@n2', 'x')), { minLength: 1 }) },
+    { weight: 1, arbitrary: record({ scope, indexed, back: nat(8), stop: boolean() }) },
+  );
+  const covers = (scope: string, key: string) => (scope.endsWith('/') ? key.startsWith(scope) : key === scope);
+  const node = (text: string | undefined) => text?.split('@')[1];
+  const property = asyncProperty(array(operation, { maxLength: 30 }), nat(5), async (operations, before) => {
+    const store = new MemoryStore();
+    const log: { revision: number; key: string; line: string; nodes: (string | undefined)[] }[] = [];
+    const states = new Map<number, Map<string, string>>([[1, new Map()]]);
+    const watches: { recorder: Recorder; after: number; until: number; scope: string; indexed: string | undefined }[] =
+      [];
+    let state = new Map<string, string>();
+    const run = async (writes: [number, string][], i: number) => {
+      const revision = store.revision + 1;
+      state = new Map(state);
+      const mutations = [...new Map(writes)].map(([n, suffix]) => {
+        const key = keys[n]!;
+        const previous = state.get(key);
+        const was = previous === undefined ? '' : ` was ${previous}`;
+        const name = key.split('/').slice(4).join('/');
+        const text = `v${i}${suffix}`;
+        const type = suffix === 'x' ? 'delete' : 'put';
+        if (type === 'put') state.set(key, text);
+        else state.delete(key);
+        const line = `${revision} ${type} ${name} ${type === 'put' ? text : ''}${was}`;
+        const nodes = [type === 'put' ? node(text) : undefined, node(previous)];
+        if (type === 'put' || previous !== undefined) log.push({ revision, key, line, nodes });
+        return type === 'put' ? put(key, text) : del(key);
+      });
+      await write(store, ...mutations);
+      states.set(store.revision, state);
+    };
+    let n = 0;
+    for (; n < Math.min(before, operations.length); n++) {
+      const op = operations[n]!;
+      if (Array.isArray(op)) await run(op, n);
+    }
+    const { cache } = await open(store, { index: (item) => node(item.text) });
+    for (; n < operations.length; n++) {
+      const op = operations[n]!;
+      if (Array.isArray(op)) await run(op, n);
+      else {
+        const { scope, indexed, back, stop } = op;
+        const after = Math.max(1, store.revision - back);
+        const recorder = new Recorder();
+        const watch = cache.watch(scope, after, recorder, indexed === undefined ? {} : { indexed });
+        if (stop) watch.stop();
+        watches.push({ recorder, after, until: stop ? store.revision : Infinity, scope, indexed });
+        const inState = (revision: number) =>
+          [...states.get(revision)!]
+            .filter(([key, text]) => covers(scope, key) && (indexed === undefined || node(text) === indexed))
+            .sort(([a], [b]) => (a < b ? -1 : 1))
+            .map(([, text]) => text);
+        const options = indexed === undefined ? {} : { indexed };
+        expect(texts(cache.list(scope, options))).toEqual(inState(store.revision));
+        expect(cache.count(scope, options)).toBe(inState(store.revision).length);
+        expect(texts(cache.listAt(scope, after, options))).toEqual(inState(after));
+      }
+    }
+    for (const { recorder, after, until, scope, indexed } of watches) {
+      const expected = log.filter((e) => e.revision > after && e.revision <= until && covers(scope, e.key));
+      const mine = expected.filter((e) => indexed === undefined || e.nodes.includes(indexed));
+      expect(recorder.batches.flat()).toEqual(mine.map((e) => e.line));
+    }
+  });
+  await assert(property, { numRuns: 300, seed: 20 });
 });

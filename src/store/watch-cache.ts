@@ -4,6 +4,7 @@
 //
 // Scopes: what ends in `/` is a subtree (the whole kind, or one namespace of it); anything else is one object's key.
 
+import { CacheWatches, inScope } from './cache-watches.ts';
 import { EventRing } from './event-ring.ts';
 import type { FeedConsumer, StoreFeed } from './store-feed.ts';
 import { SortedMap, type Range } from './sorted-map.ts';
@@ -38,15 +39,6 @@ export interface ListOptions extends Range {
   readonly indexed?: string;
 }
 
-interface Sink<T> {
-  readonly target: string;
-  readonly indexed: string | undefined;
-  readonly sink: CacheSink<T>;
-  /** The least revision this sink has not been told of. */
-  next: number;
-  active: boolean;
-}
-
 export class WatchCache<T> {
   /** Resolves when the content is there; rejects when the store fails first. Until then the cache is empty. */
   readonly ready: Promise<void>;
@@ -57,7 +49,7 @@ export class WatchCache<T> {
   readonly #ring: EventRing<CacheEvent<T>>;
   readonly #objects = new SortedMap<T>();
   readonly #indexed = new Map<string, SortedMap<T>>();
-  readonly #sinks = new Map<string, Set<Sink<T>>>();
+  readonly #watches: CacheWatches<T>;
   /** Events that came while the content was being read. */
   #early: (readonly StoreEvent[])[] | undefined = [];
   #fresh: CacheEvent<T>[] = [];
@@ -71,6 +63,7 @@ export class WatchCache<T> {
     this.#decode = decode;
     this.#indexOf = options.index;
     this.#ring = new EventRing(options.capacity ?? 4096);
+    this.#watches = new CacheWatches(prefix, this.#ring, options.index);
     this.ready = this.#load({
       apply: (batch) => this.#apply(batch),
       flush: () => this.#flush(),
@@ -149,14 +142,7 @@ export class WatchCache<T> {
     if (this.#closed) throw this.#closed.error ?? new StoreError('closed', 'the cache is closed');
     if (this.#early) throw new Error(`the cache of ${this.prefix} is not ready`);
     this.#checkReach(after);
-    const { indexed } = options;
-    const target = indexed === undefined ? scope : `${scope}\0${indexed}`;
-    const entry: Sink<T> = { target, indexed, sink, next: Infinity, active: true };
-    const group = this.#sinks.get(target);
-    if (group) group.add(entry);
-    else this.#sinks.set(target, new Set([entry]));
-    this.#replay(scope, after, entry);
-    return { stop: () => void this.#drop(entry) };
+    return this.#watches.add(scope, after, options.indexed, () => this.revision, sink);
   }
 
   /** Forgets everything and ends all watches: the kind is gone. */
@@ -168,23 +154,24 @@ export class WatchCache<T> {
   #end(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = { error };
-    const entries = [...this.#sinks.values()].flatMap((group) => [...group]);
-    this.#sinks.clear();
-    for (const entry of entries) {
-      entry.active = false;
-      entry.sink.closed(error);
-    }
+    this.#watches.close(error);
+  }
+
+  #flush(): void {
+    const batch = this.#fresh;
+    this.#fresh = [];
+    if (batch.length > 0) this.#watches.deliver(batch);
   }
 
   async #load(consumer: FeedConsumer): Promise<void> {
     const { revision, entries, backlog } = await this.#feed.attach(this.prefix, consumer);
     for (const entry of entries) this.#put(entry.key, this.#decode(entry));
     const early = this.#early ?? [];
-    // A feed that lags behind the listing may still miss events that led to it, so that history starts here.
+    // A feed that lags behind the listing may still miss events that led to it: then history starts here.
     const behind = this.#feed.revision < revision;
-    const past = [...backlog.batches, ...early].flat().filter((event) => event.revision <= revision);
-    if (behind) this.#ring.reset(revision);
-    else this.#ring.reset(backlog.after, this.#recall(past, backlog.after, entries));
+    const after = behind ? revision : Math.max(backlog.after, this.#feed.store.compactRevision);
+    const past = [...backlog.batches, ...early].flat().filter((e) => e.revision > after && e.revision <= revision);
+    this.#ring.reset(after, this.#recall(past, after, entries));
     this.#listed = revision;
     this.#early = undefined;
     for (const batch of early) if (batch[0]!.revision > revision) this.#apply(batch);
@@ -286,97 +273,4 @@ export class WatchCache<T> {
     }
     return past;
   }
-
-  /** Brings a new sink from revision `after` to the present, also when writes happen within its calls. */
-  #replay(scope: string, after: number, entry: Sink<T>): void {
-    let from = after;
-    for (let events = this.#ring.after(from); events.length > 0; events = this.#ring.after(from)) {
-      from = events.at(-1)!.revision;
-      const mine = events.filter((event) => inScope(scope, event.key) && this.#hasIndex(event, entry.indexed));
-      for (let i = 0; i < mine.length;) {
-        let end = i + 1;
-        while (end < mine.length && mine[end]!.revision === mine[i]!.revision) end++;
-        if (!this.#call(entry, mine.slice(i, end))) return;
-        i = end;
-      }
-      if (from < this.#ring.start) return this.#fail(entry, new StoreError('compacted', 'overtaken by history'));
-    }
-    entry.next = Math.max(after, this.revision) + 1;
-  }
-
-  #hasIndex(event: CacheEvent<T>, indexed: string | undefined): boolean {
-    if (indexed === undefined) return true;
-    const { object, previous } = event;
-    return (
-      (object !== undefined && this.#indexOf?.(object) === indexed) ||
-      (previous !== undefined && this.#indexOf?.(previous) === indexed)
-    );
-  }
-
-  #flush(): void {
-    const batch = this.#fresh;
-    if (batch.length === 0) return;
-    this.#fresh = [];
-    if (this.#sinks.size === 0) return;
-    if (batch.length === 1) {
-      this.#eachSinkOf(batch[0]!, (sink) => this.#tell(sink, batch));
-      return;
-    }
-    const parts = new Map<Sink<T>, CacheEvent<T>[]>();
-    for (const event of batch) {
-      this.#eachSinkOf(event, (sink) => {
-        const part = parts.get(sink);
-        if (part) part.push(event);
-        else parts.set(sink, [event]);
-      });
-    }
-    for (const [sink, part] of parts) this.#tell(sink, part);
-  }
-
-  /** Every sink whose scope and index value cover the event: a few look-ups, however many sinks there are. */
-  #eachSinkOf(event: CacheEvent<T>, tell: (sink: Sink<T>) => void): void {
-    const { key, object, previous } = event;
-    const now = object === undefined ? undefined : this.#indexOf?.(object);
-    const before = previous === undefined ? undefined : this.#indexOf?.(previous);
-    const visit = (scope: string) => {
-      this.#sinks.get(scope)?.forEach(tell);
-      if (now !== undefined) this.#sinks.get(`${scope}\0${now}`)?.forEach(tell);
-      if (before !== undefined && before !== now) this.#sinks.get(`${scope}\0${before}`)?.forEach(tell);
-    };
-    for (let end = this.prefix.length; end > 0; end = key.indexOf('/', end) + 1) visit(key.slice(0, end));
-    visit(key);
-  }
-
-  #tell(entry: Sink<T>, batch: readonly CacheEvent<T>[]): void {
-    const { revision } = batch[0]!;
-    if (revision < entry.next || !entry.active) return;
-    entry.next = revision + 1;
-    this.#call(entry, batch);
-  }
-
-  /** False when the sink is gone. */
-  #call(entry: Sink<T>, batch: readonly CacheEvent<T>[]): boolean {
-    try {
-      entry.sink.events(batch);
-    } catch (error) {
-      // A sink must not throw. One that does has lost its place; the others are not to blame.
-      this.#fail(entry, error as Error);
-    }
-    return entry.active;
-  }
-
-  #fail(entry: Sink<T>, error: Error): void {
-    if (!entry.active) return;
-    this.#drop(entry);
-    entry.sink.closed(error);
-  }
-
-  #drop(entry: Sink<T>): void {
-    entry.active = false;
-    const group = this.#sinks.get(entry.target);
-    group?.delete(entry);
-    if (group?.size === 0) this.#sinks.delete(entry.target);
-  }
 }
-
-const inScope = (scope: string, key: string) => (scope.endsWith('/') ? key.startsWith(scope) : key === scope);
