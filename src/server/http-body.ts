@@ -3,6 +3,7 @@
 import { badRequest, StatusError } from '../api/errors.ts';
 import { JsonError, parseJson } from '../api/json.ts';
 import type { PatchType } from '../api/op.ts';
+import { decodeProtobuf, PROTOBUF_TYPE } from '../api/protobuf.ts';
 import { parseMediaType } from './negotiate.ts';
 
 export interface DecodedBody {
@@ -11,10 +12,6 @@ export interface DecodedBody {
   readonly warnings: readonly string[];
 }
 
-/** Object bodies in Kubernetes' protobuf envelope; throws an Error for bytes that are none. */
-export type ProtobufDecoder = (bytes: Uint8Array) => unknown;
-
-export const PROTOBUF = 'application/vnd.kubernetes.protobuf';
 const YAMLS = new Set(['application/yaml', 'application/x-yaml', 'text/yaml']);
 const PATCH_TYPES: Readonly<Record<string, PatchType>> = {
   'application/json-patch+json': 'json',
@@ -43,7 +40,6 @@ export interface DecodeOptions {
   readonly kind: string;
   /** Look for repeated keys. */
   readonly duplicates: boolean;
-  readonly protobuf: ProtobufDecoder | undefined;
 }
 
 /** The object of a create, update or delete. A body without content type counts as JSON. */
@@ -56,7 +52,7 @@ export async function decodeObject(
   try {
     if (type === 'application/json') return json(bytes, options.duplicates);
     if (YAMLS.has(type)) return await yaml(bytes);
-    if (type === PROTOBUF && options.protobuf) return { value: options.protobuf(bytes), warnings: NOTHING };
+    if (type === PROTOBUF_TYPE) return { value: decodeProtobuf(bytes), warnings: NOTHING };
   } catch (error) {
     const why =
       error instanceof JsonError ? `couldn't get version/kind; json parse error: ${error.message}` : message(error);
@@ -64,7 +60,7 @@ export async function decodeObject(
       `the object provided is unrecognized (must be of type ${options.kind}): ${why} (${summary(bytes)})`,
     );
   }
-  throw unsupported(['application/json', 'application/yaml', ...(options.protobuf ? [PROTOBUF] : [])]);
+  throw unsupported(['application/json', 'application/yaml', PROTOBUF_TYPE]);
 }
 
 /** A patch document. */

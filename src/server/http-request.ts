@@ -4,7 +4,7 @@ import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { ApiOp, OpOptions, PatchType, UserInfo } from '../api/op.ts';
 import type { Random } from '../base/env.ts';
-import { decodeObject, decodePatch, patchTypeOf, type DecodedBody, type ProtobufDecoder } from './http-body.ts';
+import { decodeObject, decodePatch, patchTypeOf, type DecodedBody } from './http-body.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { deleteOptionsOf, queryOptions } from './query-options.ts';
 import type { ResourceRoute } from './route.ts';
@@ -13,7 +13,6 @@ export interface RequestReader {
   readonly random: Random;
   /** Bytes a body may have. */
   readonly maxBody: number;
-  readonly protobuf: ProtobufDecoder | undefined;
 }
 
 /** Half an hour to an hour: watches of clients that do not say end spread out, as upstream's do. */
@@ -44,7 +43,6 @@ export async function readOp(
       const { value } = await decodeObject(bytes, contentType, {
         kind: 'DeleteOptions',
         duplicates: false,
-        protobuf: reader.protobuf,
       });
       options = { ...withoutDelete(options), ...deleteOptionsOf(value) };
     }
@@ -83,8 +81,7 @@ async function readBody(
   const bytes = await boundedBody(exchange, reader.maxBody);
   const duplicates = options.fieldValidation !== 'Ignore';
   if (patchType) return decodePatch(bytes, patchType, duplicates);
-  const { protobuf } = reader;
-  return decodeObject(bytes, exchange.headers['content-type'], { kind, duplicates, protobuf });
+  return decodeObject(bytes, exchange.headers['content-type'], { kind, duplicates });
 }
 
 async function boundedBody(exchange: HttpExchange, limit: number): Promise<Uint8Array> {

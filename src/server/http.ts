@@ -8,7 +8,6 @@ import { uuid } from '../base/env.ts';
 import { forbiddenMessage, requireAllowed } from './authorize.ts';
 import type { Authenticator } from './authn/authenticator.ts';
 import { impersonate } from './authn/impersonate.ts';
-import type { ProtobufDecoder } from './http-body.ts';
 import type { HttpExchange, PathHandler, StreamHandler } from './http-exchange.ts';
 import { readOp, type RequestReader } from './http-request.ts';
 import { sendError, sendList, sendObject, sendText, type Reply } from './http-response.ts';
@@ -27,7 +26,6 @@ export interface HttpOptions {
   readonly paths: readonly PathHandler[];
   /** Carries exec, attach, port-forward and proxied requests; without it they are refused. */
   readonly streams?: StreamHandler;
-  readonly protobuf?: ProtobufDecoder;
   /** Bytes a request body may have; 3 MiB unless told. */
   readonly maxBody?: number;
 }
@@ -62,7 +60,6 @@ class HttpServer {
     this.#reader = {
       random: options.server.env.random,
       maxBody: options.maxBody ?? MAX_BODY,
-      protobuf: options.protobuf,
     };
   }
 
