@@ -109,6 +109,21 @@ export function validateFinalizers(finalizers: readonly string[] | undefined, pa
   }
 }
 
+/** Unqualified finalizers are Kubernetes' own. Custom resources need not keep to it, so kinds call this themselves. */
+export function validateFinalizerNames(
+  finalizers: readonly string[] | undefined,
+  path: string,
+  out: FieldError[],
+): void {
+  finalizers?.forEach((name, i) => {
+    if (!name.includes('/') && !STANDARD_FINALIZERS.includes(name)) {
+      const text = 'name is neither a standard finalizer name nor is it fully qualified';
+      out.push(field.invalid(`${path}[${i}]`, name, text));
+    }
+  });
+}
+const STANDARD_FINALIZERS = ['kubernetes', 'foregroundDeletion', 'orphan'];
+
 export function validateFieldManager(manager: string | undefined, path: string, out: FieldError[]): void {
   if (!manager) return;
   if (utf8Length(manager) > MAX_MANAGER_BYTES) out.push(field.tooLong(path, MAX_MANAGER_BYTES));

@@ -1,6 +1,13 @@
 // Warnings about pod specifications: legal, but not what anybody means. Paths begin at the pod or template.
 
-import type { Container, ContainerPort, PodAffinity, PodSpec, Volume } from '../../generated/core-v1.ts';
+import type {
+  Container,
+  ContainerPort,
+  PodAffinity,
+  PodSpec,
+  PodTemplateSpec,
+  Volume,
+} from '../../generated/core-v1.ts';
 import { parseQuantity } from '../../quantity.ts';
 import { dns1123Label } from '../../validate/names.ts';
 
@@ -186,4 +193,9 @@ function overlap(a: ContainerPort, b: ContainerPort): string | undefined {
   if (ipA === ipB && hostA === hostB) return 'duplicate';
   if (hostA === 0 || hostB === 0) return 'overlapping';
   return hostA === hostB && (ipA === '') !== (ipB === '') ? 'dangerously ambiguous' : undefined;
+}
+
+/** Of the template of a workload, at `spec.template` unless told. */
+export function templateWarnings(template: PodTemplateSpec | undefined, path = 'spec.template'): string[] {
+  return template?.spec ? podSpecWarnings(template.spec, template.metadata, `${path}.`) : [];
 }

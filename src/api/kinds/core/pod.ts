@@ -6,6 +6,7 @@ import type { Pod as PodObject, PodAffinityTerm, PodSpec } from '../../generated
 import { defineKind } from '../../kind.ts';
 import type { LabelSelector } from '../../object.ts';
 import type { Errors } from '../../validate/checks.ts';
+import { validateFinalizerNames } from '../../validate/object-meta.ts';
 import { validatePodAnnotations, validatePodSpec } from '../../validate/pod-spec.ts';
 import { validatePodStatusUpdate, validatePodUpdate } from '../../validate/pod-update.ts';
 import { podColumns, podRow } from './pod-columns.ts';
@@ -50,6 +51,7 @@ export const Pod = defineKind<PodObject>({
 
   validate(pod) {
     const out: Errors = [];
+    validateFinalizerNames(pod.metadata.finalizers, 'metadata.finalizers', out);
     validatePodAnnotations(pod.metadata.annotations, pod.spec, 'metadata.annotations', out);
     validatePodSpec(pod.spec, pod.metadata, 'spec', out);
     validateForPodOnly(pod, out);
