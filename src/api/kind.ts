@@ -81,6 +81,8 @@ export interface KindDefinition<T extends KubeObject> {
   warnings?(object: T, old: T | undefined): string[];
   /** metadata.generation starts at 1 and grows when anything but metadata and status changes. */
   readonly generation?: boolean;
+  /** Further changes that make the generation grow. */
+  bumpsGeneration?(draft: T, old: T): boolean;
 
   /** Has /status: the main resource ignores status, /status ignores the rest. */
   readonly status?: {

@@ -65,9 +65,6 @@ export function nextGeneration(kind: AnyKind, draft: KubeObject, old: KubeObject
   const a = draft as unknown as Record<string, unknown>;
   const b = old as unknown as Record<string, unknown>;
   const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
-  for (const key of keys) {
-    if (NOT_SPEC.has(key) || sameJson(a[key], b[key])) continue;
-    draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
-    return;
-  }
+  const changed = [...keys].some((key) => !NOT_SPEC.has(key) && !sameJson(a[key], b[key]));
+  if (changed || kind.bumpsGeneration?.(draft, old)) draft.metadata.generation = (old.metadata.generation ?? 0) + 1;
 }

@@ -98,14 +98,14 @@ describe('Deployment', () => {
     expect(texts(Deployment.validate!(deployment(spec), context))).toEqual(expected);
   });
   test('updates', () => {
-    const old = { ...deployment(), metadata: { ...meta, generation: 3 } };
+    const old = deployment();
     const next = deployment({ selector: OTHER });
     expect(texts(Deployment.validateUpdate!(next, old, context))).toEqual([
       'spec.selector: Invalid value: {"matchLabels":{"app":"other"}}: field is immutable',
     ]);
     next.metadata.annotations = { a: 'b' };
-    Deployment.prepareForUpdate!(next, old, context);
-    expect(next.metadata.generation).toBe(4);
+    expect(Deployment.bumpsGeneration!(next, old)).toBe(true);
+    expect(Deployment.bumpsGeneration!(old, old)).toBe(false);
   });
   test('status', () => {
     const old = { ...deployment(), status: { collisionCount: 2 } };

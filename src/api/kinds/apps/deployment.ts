@@ -67,13 +67,8 @@ export const Deployment = defineKind<DeploymentObject>({
   prepareForCreate(deployment) {
     deployment.status = {};
   },
-  prepareForUpdate(deployment, old) {
-    // Annotations are copied to ReplicaSets: a change of theirs is work for the controller, too.
-    const { metadata } = deployment;
-    if (!sameValue(metadata.annotations, old.metadata.annotations)) {
-      metadata.generation = (old.metadata.generation ?? 0) + 1;
-    }
-  },
+  // Annotations are copied to ReplicaSets: a change of theirs is work for the controller, too.
+  bumpsGeneration: (draft, old) => !sameValue(draft.metadata.annotations, old.metadata.annotations),
 
   validate({ metadata, spec }) {
     const out: Errors = [];
