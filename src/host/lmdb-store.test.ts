@@ -96,6 +96,11 @@ test('compaction in many steps leaves exactly the present, and frees the pages',
   const again = await reopen();
   expect((await again.list('')).entries.filter((e) => e.value.bytes.length > 0)).toHaveLength(51);
   expect(again.revision).toBe(4003);
+  await again.close();
+  const root = open({ path: directory, noSubdir: false, overlappingSync: false });
+  const records = ['log', 'values'].map((name) => root.openDB({ name, keyEncoding: 'binary' }).getCount());
+  await root.close();
+  expect(records).toEqual([51, 51]);
 });
 
 test('a directory is open once', async () => {

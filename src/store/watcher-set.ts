@@ -18,10 +18,6 @@ export class WatcherSet {
   #queue: Batch[] = [];
   #delivering = false;
 
-  get size(): number {
-    return this.#watches.size;
-  }
-
   /**
    * Adds a watcher that wants all after revision `after`: replays `history` (batches after `after`, up to and including
    * the store's `revision`) at once, then all that is delivered.
