@@ -1,0 +1,80 @@
+// Service rules in a real kernel: what a client sees, from pods and from the node itself.
+
+import { execFileSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { NftablesSink } from '../src/host/nftables.ts';
+import type { Rule } from '../src/proxy/rule-set.ts';
+import { connect, testNode, type TestNode } from './support/network.ts';
+
+const VIP = '10.96.0.50';
+
+function rule(pods: readonly { ip: string }[], more: Partial<Rule> = {}): Rule {
+  return {
+    frontend: { ip: VIP, protocol: 'tcp', port: 80 },
+    backends: pods.map(({ ip }) => ({ ip, port: 8080 })),
+    drop: false,
+    affinitySeconds: 0,
+    keepSource: false,
+    ...more,
+  };
+}
+
+const sinkOf = (node: TestNode) =>
+  new NftablesSink({ table: 'cortest', podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16', netns: node.netns });
+const served = (answers: readonly string[]) => [...new Set(answers.map((a) => a.split(' ')[0]))].sort();
+
+test('a VIP spreads over its pods, from pods and from the node, and a pod reaches itself', async () => {
+  await using node = testNode();
+  const [a, b, client] = [node.pod(), node.pod(), node.pod()];
+  await Promise.all([node.serve(a), node.serve(b)]);
+  const sink = sinkOf(node);
+  await sink.replace([rule([a, b])]);
+  expect(served(connect(client.netns, VIP, 80, { times: 30 }))).toEqual([a.ip, b.ip]);
+  expect(connect(client.netns, VIP, 80)[0]).toMatch(new RegExp(`${client.ip}$`));
+  expect(served(connect(node.netns, VIP, 80, { times: 30 }))).toEqual([a.ip, b.ip]);
+  expect(served(connect(a.netns, VIP, 80, { times: 30 }))).toEqual([a.ip, b.ip]);
+});
+
+test('changes take and give back exactly what they name; nothing left refuses at once', async () => {
+  await using node = testNode();
+  const [a, b, client] = [node.pod(), node.pod(), node.pod()];
+  await Promise.all([node.serve(a), node.serve(b)]);
+  const sink = sinkOf(node);
+  await sink.replace([rule([])]);
+  expect(connect(client.netns, VIP, 80)).toEqual(['ECONNREFUSED']);
+  expect(connect(node.netns, VIP, 80)).toEqual(['ECONNREFUSED']);
+  await sink.change([{ before: rule([]), after: rule([a]) }]);
+  expect(served(connect(client.netns, VIP, 80, { times: 5 }))).toEqual([a.ip]);
+  await sink.change([{ before: rule([a]), after: rule([a, b]) }]);
+  expect(served(connect(client.netns, VIP, 80, { times: 30 }))).toEqual([a.ip, b.ip]);
+  await sink.change([{ before: rule([a, b]), after: rule([b]) }]);
+  expect(served(connect(client.netns, VIP, 80, { times: 10 }))).toEqual([b.ip]);
+  await sink.change([{ before: rule([b]), after: undefined }]);
+  const elements = execFileSync('nsenter', [`--net=${node.netns}`, 'nft', 'list', 'table', 'ip', 'cortest'], {
+    encoding: 'utf8',
+  });
+  expect(elements).not.toContain('elements');
+  await sink.remove();
+  expect(execFileSync('nsenter', [`--net=${node.netns}`, 'nft', 'list', 'tables'], { encoding: 'utf8' })).toBe('');
+});
+
+test('node ports, session affinity, UDP', async () => {
+  await using node = testNode();
+  const [a, b, client] = [node.pod(), node.pod(), node.pod()];
+  await Promise.all([node.serve(a), node.serve(b)]);
+  const sink = sinkOf(node);
+  const sticky = rule([a, b], { affinitySeconds: 600, frontend: { ip: VIP, protocol: 'tcp', port: 81 } });
+  const nodePort = rule([a, b], { frontend: { protocol: 'tcp', port: 30080 } });
+  const udp = rule([a], { frontend: { ip: VIP, protocol: 'udp', port: 53 } });
+  await sink.replace([sticky, nodePort, udp]);
+  expect(served(connect(client.netns, VIP, 81, { times: 20 }))).toHaveLength(1);
+  expect(served(connect(client.netns, node.ip, 30080, { times: 30 }))).toEqual([a.ip, b.ip]);
+  expect(served(connect(node.netns, node.ip, 30080, { times: 30 }))).toEqual([a.ip, b.ip]);
+  expect(connect(client.netns, VIP, 53, { protocol: 'udp' })).toEqual([a.ip]);
+  await sink.change([{ before: udp, after: { ...udp, backends: [{ ip: b.ip, port: 8080 }] } }]);
+  expect(connect(client.netns, VIP, 53, { protocol: 'udp', times: 2 })).toEqual([b.ip, b.ip]);
+  const kept = connect(client.netns, VIP, 81)[0]!.split(' ')[0]!;
+  const left = kept === a.ip ? b : a;
+  await sink.change([{ before: sticky, after: { ...sticky, backends: [{ ip: left.ip, port: 8080 }] } }]);
+  expect(served(connect(client.netns, VIP, 81, { times: 5 }))).toEqual([left.ip]);
+});
