@@ -95,7 +95,7 @@ export function findShims(socket: string): ProcessRef[] {
 }
 
 function commandOf(options: DaemonOptions): string[] {
-  const containerd = [options.binary, '--config', options.configFile, '--log-level', 'warn'];
+  const containerd = [options.binary, '--config', options.configFile, '--log-level', 'error'];
   const shim = findShims(options.config.socket)[0];
   if (shim) return ['nsenter', `--mount=/proc/${shim.pid}/ns/mnt`, '--', ...containerd];
   if (!options.hideUnifiedCgroup || !existsSync('/sys/fs/cgroup/unified/cgroup.controllers')) return containerd;

@@ -1,18 +1,13 @@
-// Attach and port-forward over the streaming server of the runtime interface: a WebSocket with a channel byte before each
-// frame. Such a connection cannot half-close, so the input of an attach has a connection of its own: closing it is the end
-// of the input, and the output goes on.
+// Attach over the streaming server of the runtime interface: a WebSocket with a channel byte before each frame. Such a
+// connection cannot half-close, so the input has a connection of its own: closing it is the end of the input, and the
+// output goes on.
 // https://github.com/kubernetes/kubernetes/blob/master/staging/src/k8s.io/kubelet/pkg/cri/streaming/server.go
 
 import { WebSocket } from 'ws';
-import type { ByteSink, ByteSource, ExecOptions, StdStreams } from '../../api/node-api.ts';
+import type { ByteSource, ExecOptions, StdStreams } from '../../api/node-api.ts';
 import { RuntimeError } from '../../kubelet/runtime.ts';
 import type { GrpcChannel } from '../rpc/grpc.ts';
 import { Cri } from './messages.ts';
-
-export interface ByteStreams {
-  readonly input: ByteSource;
-  readonly output: ByteSink;
-}
 
 const STDIN = 0;
 const STDOUT = 1;
@@ -143,32 +138,4 @@ function followSizes(socket: WebSocket, sizes: AsyncIterable<{ width: number; he
     }
   };
   follow().catch(() => socket.terminate());
-}
-
-/** Connects to a port on the loopback address inside the pod; resolves when the pod's side has ended. */
-export async function portForward(
-  channel: GrpcChannel,
-  podSandboxId: string,
-  port: number,
-  streams: ByteStreams,
-  { signal }: { signal: AbortSignal },
-): Promise<void> {
-  const { url } = await channel.call(Cri.portForward, { podSandboxId, port: [port] }, { signal });
-  const socket = await open(url, signal);
-  const greeted = new Set<number>();
-  let failure = '';
-  const received = receive(socket, (stream, data) => {
-    // The first frame of each channel repeats the port.
-    if (!greeted.has(stream)) return void greeted.add(stream);
-    if (stream === 0) return streams.output.write(data);
-    failure += new TextDecoder().decode(data);
-  });
-  feed(socket, 0, streams.input).catch(() => socket.terminate());
-  try {
-    await received;
-  } finally {
-    socket.terminate();
-  }
-  signal.throwIfAborted();
-  if (failure !== '') throw new RuntimeError('UNAVAILABLE', failure);
 }

@@ -16,7 +16,7 @@ export interface EventSource {
 const MARK_TOPIC = '/coracle/mark';
 const FILTERS = [
   'namespace==k8s.io,topic~="^/tasks/(create|start|exit|oom|delete)$"',
-  `namespace==k8s.io,topic==${MARK_TOPIC}`,
+  `namespace==k8s.io,topic=="${MARK_TOPIC}"`,
 ];
 const RECONNECT_MS = 50;
 const MARK_MS = 5;

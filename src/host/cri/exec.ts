@@ -16,7 +16,7 @@ import type { GrpcChannel } from '../rpc/grpc.ts';
 export interface ExecHost {
   readonly env: Env;
   readonly channel: GrpcChannel;
-  readonly fifoDir: string;
+  readonly streamDir: string;
 }
 
 interface ProcessSpec {
@@ -27,6 +27,7 @@ interface ProcessSpec {
 }
 
 const SIGKILL = 9;
+const NOWHERE = '/dev/null';
 const PROCESS_TYPE = 'types.containerd.io/opencontainers/runtime-spec/1/Process';
 const UNLIMITED = {};
 const run = promisify(execFile);
@@ -95,23 +96,23 @@ class ExecSession {
   constructor(host: ExecHost, containerId: string) {
     this.host = host;
     this.process = { containerId, execId: uuid(host.env.random).replaceAll('-', '') };
-    this.dir = join(host.fifoDir, this.process.execId);
+    this.dir = join(host.streamDir, this.process.execId);
   }
 
   async run(options: ExecOptions, streams: StdStreams, signal: AbortSignal): Promise<number> {
     const { channel } = this.host;
     const { containerId, execId } = this.process;
-    const pipe = (wanted: unknown, name: string) => (wanted ? join(this.dir, name) : '');
+    const pipe = (wanted: unknown, name: string) => (wanted ? join(this.dir, name) : undefined);
     const stdin = pipe(options.stdin && streams.stdin, 'in');
     const stdout = pipe(options.stdout && streams.stdout, 'out');
     const stderr = pipe(options.stderr && streams.stderr && !options.tty, 'err');
-    const paths = [stdin, stdout, stderr].filter((path) => path !== '');
+    const paths = [stdin, stdout, stderr].filter((path) => path !== undefined);
     const own = await processSpecOf(channel, containerId);
     await mkdir(this.dir, { recursive: true });
     if (paths.length > 0) await run('mkfifo', ['-m', '600', ...paths]);
     const outputs = [
-      ...(stdout === '' ? [] : [copyOut(this.keep(openReader(stdout)), streams.stdout!)]),
-      ...(stderr === '' ? [] : [copyOut(this.keep(openReader(stderr)), streams.stderr!)]),
+      ...(stdout ? [copyOut(this.keep(openReader(stdout)), streams.stdout!)] : []),
+      ...(stderr ? [copyOut(this.keep(openReader(stderr)), streams.stderr!)] : []),
     ];
     const copied = Promise.all(outputs);
     // Looked at below; a failure before that must not count as unhandled.
@@ -121,16 +122,17 @@ class ExecSession {
     await channel.call(Containerd.exec, {
       containerId,
       execId,
-      stdin,
-      stdout,
-      stderr,
+      stdin: stdin ?? '',
+      // The shim wants somewhere to write to; a terminal has no second output.
+      stdout: stdout ?? NOWHERE,
+      stderr: options.tty ? '' : (stderr ?? NOWHERE),
       terminal: options.tty,
       spec: { typeUrl: PROCESS_TYPE, value },
     });
     const exited = channel.call(Containerd.wait, this.process, UNLIMITED);
     exited.catch(() => undefined);
     await this.start();
-    if (stdin !== '') this.feed(stdin, streams.stdin!);
+    if (stdin) this.feed(stdin, streams.stdin!, options.tty);
     if (options.tty && streams.resize) this.resize(streams.resize);
     const onAbort = () => this.kill();
     signal.addEventListener('abort', onAbort, { once: true });
@@ -155,11 +157,14 @@ class ExecSession {
   }
 
   /** Runs beside the session: a source that never ends must not keep it open. */
-  private feed(path: string, source: ByteSource): void {
+  private feed(path: string, source: ByteSource, tty: boolean): void {
     const socket = openWriter(path);
     if (!socket) return;
     this.keep(socket);
-    const closeInput = () => this.host.channel.call(Containerd.closeIO, { ...this.process, stdin: true });
+    const closeInput = async () => {
+      // A terminal has no end of input: closing it would hang it up.
+      if (!tty) await this.host.channel.call(Containerd.closeIO, { ...this.process, stdin: true });
+    };
     copyIn(source, socket)
       .then(closeInput)
       .catch((error: unknown) => {
@@ -197,8 +202,13 @@ class ExecSession {
   async close(): Promise<void> {
     this.ended = true;
     for (const socket of this.sockets) socket.destroy();
+    const { channel } = this.host;
     try {
-      await this.host.channel.call(Containerd.deleteProcess, this.process);
+      await channel.call(Containerd.deleteProcess, this.process).catch(async () => {
+        await channel.call(Containerd.kill, { ...this.process, signal: SIGKILL });
+        await channel.call(Containerd.wait, this.process, { timeoutSeconds: 5 });
+        await channel.call(Containerd.deleteProcess, this.process);
+      });
     } catch (error) {
       // Never started, or gone with its container.
       if (!(error instanceof RuntimeError)) throw error;

@@ -17,7 +17,7 @@ import {
   type SandboxStatus,
 } from '../../kubelet/runtime.ts';
 import { GrpcChannel } from '../rpc/grpc.ts';
-import { attach, portForward, type ByteStreams } from './attach.ts';
+import { attach } from './attach.ts';
 import {
   containerConfigMessage,
   containerStateOf,
@@ -31,12 +31,13 @@ import {
 import { watchEvents } from './events.ts';
 import { exec } from './exec.ts';
 import { Cri, type ContainerMessage } from './messages.ts';
+import { PortForwarder, type ByteStreams } from './port-forward.ts';
 
 export interface CriOptions {
   readonly env: Env;
   readonly socket: string;
-  /** Where the named pipes of exec sessions live for as long as they run. */
-  readonly fifoDir: string;
+  /** Where the named pipes of exec sessions and the sockets of port-forwards live for as long as they run. Short. */
+  readonly streamDir: string;
   /** Told of every sandbox that got its addresses and of every one that goes, for host ports. */
   readonly hostPorts?: HostPorts | undefined;
 }
@@ -71,6 +72,7 @@ const SETTLING_MS = 2_000;
 class Runtime implements CriRuntime {
   private readonly channel: GrpcChannel;
   private readonly options: CriOptions;
+  private readonly forwarder: PortForwarder;
   /** Addresses never change while a sandbox lives, and the list does not have them. */
   private readonly ips = new Map<string, readonly string[]>();
   private readonly sandboxOf = new Map<string, string>();
@@ -80,6 +82,7 @@ class Runtime implements CriRuntime {
   constructor(options: CriOptions) {
     this.options = options;
     this.channel = new GrpcChannel(options.socket, { 'containerd-namespace': 'k8s.io' });
+    this.forwarder = new PortForwarder(this.channel, options.streamDir);
   }
 
   async info() {
@@ -223,8 +226,8 @@ class Runtime implements CriRuntime {
   }
 
   exec(id: string, options: ExecOptions, streams: StdStreams, context: { signal: AbortSignal }): Promise<number> {
-    const { env, fifoDir } = this.options;
-    return exec({ env, fifoDir, channel: this.channel }, id, options, streams, context);
+    const { env, streamDir } = this.options;
+    return exec({ env, streamDir, channel: this.channel }, id, options, streams, context);
   }
 
   attach(
@@ -237,7 +240,7 @@ class Runtime implements CriRuntime {
   }
 
   portForward(sandboxId: string, port: number, streams: ByteStreams, context: { signal: AbortSignal }): Promise<void> {
-    return portForward(this.channel, sandboxId, port, streams, context);
+    return this.forwarder.forward(sandboxId, port, streams, context);
   }
 
   async imageStatus(reference: string): Promise<Image | undefined> {
@@ -288,6 +291,7 @@ class Runtime implements CriRuntime {
   }
 
   close(): void {
+    this.forwarder.close();
     this.channel.close();
   }
 }

@@ -8,7 +8,7 @@ import { lstat, readdir, readlink } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { pack, type Headers, type Pack } from 'tar-stream';
+import { pack, type Header, type Pack } from 'tar-stream';
 
 /** One file of an image; `path` is absolute inside it. Content comes from a file on the disk or from memory. */
 export interface LayerFile {
@@ -27,9 +27,11 @@ export interface WrittenBlob {
 }
 
 interface Entry {
-  readonly header: Headers;
+  readonly header: EntryHeader;
   readonly content?: string | Uint8Array;
 }
+
+type EntryHeader = Partial<Header> & Pick<Header, 'name'>;
 
 const EPOCH = new Date(0);
 const S_IFMT = 0o170000;
@@ -88,7 +90,7 @@ async function fileEntries(files: readonly LayerFile[]): Promise<Entry[]> {
     }
     const size = stat ? stat.size : source.length;
     const bits = mode ?? (stat ? stat.mode & ~S_IFMT : 0o644);
-    const header: Headers = { name, type: 'file', mode: bits, uid, gid, mtime: EPOCH, size };
+    const header: EntryHeader = { name, type: 'file', mode: bits, uid, gid, mtime: EPOCH, size };
     entries.set(name, { header, content: source });
   }
   return [...entries.values()].toSorted((a, b) => compare(a.header.name, b.header.name));

@@ -1,0 +1,153 @@
+// The pod network of a node: a bridge with one address range, made by the standard CNI plugins; masquerading of what
+// leaves the cluster; and host ports. Everything but the bridge is one nftables table, so that it goes in one stroke.
+// https://www.cni.dev/plugins/current/main/bridge/
+
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HostPorts } from './cri/runtime.ts';
+import { writeFileAtomic } from './atomic-file.ts';
+import { hostPortRules, nftHostPorts, type PublishedPorts } from './host-ports.ts';
+import { run, tryRun } from './run.ts';
+import { claimSysctls, releaseSysctls, writeSysctl, type SysctlClaims } from './sysctls.ts';
+
+export interface PodNetworkOptions {
+  /** The bridge's name, at most 15 characters, unique on the machine. The nftables table is named after it. */
+  readonly bridge: string;
+  /** Where containerd looks for the configuration. */
+  readonly confDir: string;
+  /** Which addresses are given out. */
+  readonly dataDir: string;
+  readonly sysctls: SysctlClaims;
+}
+
+export interface PodRange {
+  /** The addresses of this node's pods. */
+  readonly podCidr: string;
+  /** The addresses of all pods: traffic among them keeps its source address. Default: `podCidr`. */
+  readonly clusterCidr?: string | undefined;
+  /** Default: that of the way out. */
+  readonly mtu?: number | undefined;
+}
+
+const SYSCTLS = { 'net.ipv4.ip_forward': '1' };
+/** Without it, bridged traffic between two pods would pass by the rules that stand for a Service. */
+const BRIDGE_SYSCTLS = { 'net.bridge.bridge-nf-call-iptables': '1' };
+
+export const networkName = (bridge: string) => `coracle-${bridge}`;
+export const tableName = (bridge: string) => `coracle_${bridge.replaceAll(/[^A-Za-z0-9]/g, '_')}`;
+
+export function cniConfig({ bridge, dataDir }: Pick<PodNetworkOptions, 'bridge' | 'dataDir'>, range: PodRange) {
+  return {
+    cniVersion: '0.4.0',
+    name: networkName(bridge),
+    plugins: [
+      {
+        type: 'bridge',
+        bridge,
+        isDefaultGateway: true,
+        forceAddress: true,
+        // A pod reaches itself through its own Service.
+        hairpinMode: true,
+        ipMasq: false,
+        ...(range.mtu === undefined ? {} : { mtu: range.mtu }),
+        ipam: { type: 'host-local', dataDir, ranges: [[{ subnet: range.podCidr }]] },
+      },
+    ],
+  };
+}
+
+/** The whole table; given again it replaces the one before. */
+export function networkTable(bridge: string, range: PodRange): string {
+  const table = tableName(bridge);
+  const { podCidr, clusterCidr = podCidr } = range;
+  return `table ip ${table} {}
+delete table ip ${table}
+table ip ${table} {
+${hostPortRules(podCidr)}
+  chain postrouting {
+    type nat hook postrouting priority 99; policy accept;
+    meta mark & 0x2000 == 0x2000 counter masquerade
+    ip saddr ${podCidr} ip daddr != { ${clusterCidr}, 224.0.0.0/4 } counter masquerade fully-random
+  }
+}
+`;
+}
+
+export interface PodNetwork extends HostPorts {
+  /** Makes the network ready; containerd sees the configuration at once. Idempotent, also with other addresses. */
+  setRange(range: PodRange): Promise<void>;
+}
+
+class Network implements PodNetwork {
+  private readonly options: PodNetworkOptions;
+  private readonly ports: PublishedPorts;
+  private range: PodRange | undefined;
+
+  constructor(options: PodNetworkOptions) {
+    this.options = options;
+    this.ports = nftHostPorts(tableName(options.bridge), options.dataDir);
+  }
+
+  async setRange(range: PodRange): Promise<void> {
+    const { bridge, confDir, dataDir, sysctls } = this.options;
+    const { podCidr, clusterCidr, mtu } = range;
+    if (this.range?.podCidr === podCidr && this.range.clusterCidr === clusterCidr && this.range.mtu === mtu) return;
+    await claimSysctls(sysctls, SYSCTLS);
+    await claimSysctls(sysctls, BRIDGE_SYSCTLS);
+    await ensureBridge(bridge);
+    await mkdir(dataDir, { recursive: true });
+    await this.ports.replaceTable(networkTable(bridge, range));
+    await acceptForwarding(bridge);
+    await mkdir(confDir, { recursive: true });
+    const file = join(confDir, `10-${bridge}.conflist`);
+    writeFileAtomic(file, JSON.stringify(cniConfig(this.options, range)), { mode: 0o644 });
+    this.range = range;
+  }
+
+  open: HostPorts['open'] = (sandboxId, ports, ips) => this.ports.open(sandboxId, ports, ips);
+  close: HostPorts['close'] = (sandboxId) => this.ports.close(sandboxId);
+}
+
+/** Makes the bridge before the first pod does, for rules and settings that name it. */
+async function ensureBridge(bridge: string): Promise<void> {
+  const { code, stderr } = await tryRun('ip', ['link', 'add', 'name', bridge, 'type', 'bridge']);
+  if (code !== 0 && !stderr.includes('File exists'))
+    throw new Error(`cannot make the bridge ${bridge}: ${stderr.trim()}`);
+  // Host ports answer on 127.0.0.1 as well; the setting goes with the bridge.
+  await writeSysctl(`net.ipv4.conf.${bridge}.route_localnet`, '1');
+}
+
+/** Machines with Docker or a firewall drop what is forwarded unless told: let the pods' bridge pass there. */
+async function acceptForwarding(bridge: string): Promise<void> {
+  const chain = await forwardChain();
+  if (!chain?.includes('policy drop') || chain.includes(forwardComment(bridge))) return;
+  for (const direction of ['iifname', 'oifname']) {
+    const rule = `insert rule ip filter FORWARD ${direction} "${bridge}" counter accept comment "${forwardComment(bridge)}"`;
+    await run('nft', ['-f', '-'], { input: rule });
+  }
+}
+
+const forwardComment = (bridge: string) => `coracle ${bridge}`;
+
+async function forwardChain(): Promise<string | undefined> {
+  const { code, stdout } = await tryRun('nft', ['-a', 'list', 'chain', 'ip', 'filter', 'FORWARD']);
+  return code === 0 ? stdout : undefined;
+}
+
+export function podNetwork(options: PodNetworkOptions): PodNetwork {
+  return new Network(options);
+}
+
+/** Takes away everything a pod network has on this machine, whatever is left of it. */
+export async function removePodNetwork(options: PodNetworkOptions): Promise<void> {
+  const { bridge, confDir, dataDir, sysctls } = options;
+  await tryRun('nft', ['delete', 'table', 'ip', tableName(bridge)]);
+  for (const line of (await forwardChain())?.split('\n') ?? []) {
+    const handle = line.includes(forwardComment(bridge)) ? / # handle (\d+)$/.exec(line)?.[1] : undefined;
+    if (handle) await run('nft', ['delete', 'rule', 'ip', 'filter', 'FORWARD', 'handle', handle]);
+  }
+  await tryRun('ip', ['link', 'delete', bridge]);
+  await rm(confDir, { recursive: true, force: true });
+  await rm(dataDir, { recursive: true, force: true });
+  await releaseSysctls(sysctls);
+}
