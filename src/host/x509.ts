@@ -64,8 +64,6 @@ export function issue(request: CertificateRequest, authority: Authority, random:
 }
 
 function extensionsOf(request: CertificateRequest, authority: Authority): Buffer[] {
-  const extension = (id: string, critical: boolean, value: Buffer) =>
-    der.sequence(der.oid(id), ...(critical ? [der.boolean(true)] : []), der.octets(value));
   // Key usage as [unused bits, bits]: digital signature 0x80, key encipherment 0x20, certificate signing 0x04.
   const usage = request.ca ? [2, 0xa4] : request.keyEncipherment ? [5, 0xa0] : [7, 0x80];
   const out = [extension('2.5.29.15', true, der.bitString(Buffer.from([usage[1]!]), usage[0]))];
@@ -74,15 +72,22 @@ function extensionsOf(request: CertificateRequest, authority: Authority): Buffer
   out.push(extension('2.5.29.19', true, request.ca ? der.sequence(der.boolean(true)) : der.sequence()));
   if (request.ca) out.push(extension('2.5.29.14', false, der.octets(keyId(request.publicKey))));
   out.push(extension('2.5.29.35', false, der.sequence(der.implicit(0, keyId(authority.publicKey)))));
+  const names = alternativeName(request);
+  return names ? [...out, names] : out;
+}
+
+const extension = (id: string, critical: boolean, value: Buffer) =>
+  der.sequence(der.oid(id), ...(critical ? [der.boolean(true)] : []), der.octets(value));
+
+function alternativeName(of: Pick<CertificateRequest, 'emails' | 'names' | 'uris'>): Buffer | undefined {
   const names = [
-    ...(request.emails ?? []).map((e) => der.implicit(1, Buffer.from(e))),
-    ...(request.names ?? []).map((n) =>
+    ...(of.emails ?? []).map((e) => der.implicit(1, Buffer.from(e))),
+    ...(of.names ?? []).map((n) =>
       isIP(n) ? der.implicit(7, addressBytes(n)) : der.implicit(2, Buffer.from(n, 'ascii')),
     ),
-    ...(request.uris ?? []).map((u) => der.implicit(6, Buffer.from(u))),
+    ...(of.uris ?? []).map((u) => der.implicit(6, Buffer.from(u))),
   ];
-  if (names.length) out.push(extension('2.5.29.17', false, der.sequence(...names)));
-  return out;
+  return names.length > 0 ? extension('2.5.29.17', false, der.sequence(...names)) : undefined;
 }
 
 function nameOf(subject: Subject): Buffer {
@@ -123,6 +128,24 @@ export function pem(label: string, bytes: Uint8Array): string {
       .toString('base64')
       .match(/.{1,64}/g) ?? [];
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** A certificate request in PEM, signed by its own key. */
+export function makeRequest(
+  want: { readonly subject: Subject; readonly names?: readonly string[] },
+  key: { readonly publicKey: KeyObject; readonly privateKey: KeyObject },
+): string {
+  const names = alternativeName(want);
+  // 1.2.840.113549.1.9.14: extensionRequest
+  const attributes = names ? [der.sequence(der.oid('1.2.840.113549.1.9.14'), der.set(der.sequence(names)))] : [];
+  const info = der.sequence(
+    der.integer(Buffer.from([0])),
+    nameOf(want.subject),
+    spkiOf(key.publicKey),
+    der.explicit(0, ...attributes),
+  );
+  const signature = sign('sha256', info, key.privateKey);
+  return pem('CERTIFICATE REQUEST', der.sequence(info, ECDSA_SHA256, der.bitString(signature)));
 }
 
 export interface ParsedRequest {

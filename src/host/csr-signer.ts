@@ -1,0 +1,111 @@
+// Signs CertificateSigningRequests with the cluster's authority, by the rules of Kubernetes' own signers.
+// https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/#kubernetes-signers
+
+import type { CertificateSigningRequestSpec } from '../api/generated/certificates-v1.ts';
+import type { Env } from '../base/env.ts';
+import { issue, parseRequest, type Authority, type ParsedRequest, type Usage } from './x509.ts';
+
+export const KUBE_APISERVER_CLIENT = 'kubernetes.io/kube-apiserver-client';
+export const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet';
+export const KUBELET_SERVING = 'kubernetes.io/kubelet-serving';
+export const SIGNERS: readonly string[] = [KUBE_APISERVER_CLIENT, KUBELET_CLIENT, KUBELET_SERVING];
+
+const BACKDATE = 5 * 60_000;
+const DEFAULT_SECONDS = 365 * 24 * 3600;
+const LEAST_SECONDS = 600;
+const NODE_GROUP = 'system:nodes';
+const NODE_PREFIX = 'system:node:';
+const CLIENT_USAGES = [
+  ['client auth', 'digital signature'],
+  ['client auth', 'digital signature', 'key encipherment'],
+];
+const SERVING_USAGES = [
+  ['digital signature', 'server auth'],
+  ['digital signature', 'key encipherment', 'server auth'],
+];
+
+/** What a request asks for. Throws an Error for one that cannot be read. `spec.request` is base64 of PEM. */
+export function readRequest(spec: CertificateSigningRequestSpec): ParsedRequest {
+  return parseRequest(Buffer.from(spec.request, 'base64').toString());
+}
+
+/** Why a signer would not sign this, in upstream's words; undefined when it would. */
+export function refusal(spec: CertificateSigningRequestSpec, request: ParsedRequest): string | undefined {
+  const usages = [...(spec.usages ?? [])].sort();
+  switch (spec.signerName) {
+    case KUBE_APISERVER_CLIENT:
+      return apiServerClientRefusal(usages);
+    case KUBELET_CLIENT:
+      return (
+        nodeRefusal(request) ??
+        (request.dnsNames.length > 0 ? 'DNS subjectAltNames are not allowed' : undefined) ??
+        (request.emails.length > 0 ? 'email subjectAltNames are not allowed' : undefined) ??
+        (request.addresses.length > 0 ? 'IP subjectAltNames are not allowed' : undefined) ??
+        (request.uris.length > 0 ? 'URI subjectAltNames are not allowed' : undefined) ??
+        usageRefusal(usages, CLIENT_USAGES)
+      );
+    case KUBELET_SERVING:
+      return (
+        nodeRefusal(request) ??
+        (request.dnsNames.length + request.addresses.length === 0
+          ? 'DNS or IP subjectAltName is required'
+          : undefined) ??
+        (request.emails.length > 0 ? 'email subjectAltNames are not allowed' : undefined) ??
+        (request.uris.length > 0 ? 'URI subjectAltNames are not allowed' : undefined) ??
+        usageRefusal(usages, SERVING_USAGES)
+      );
+    default:
+      return `signer ${spec.signerName} is not one of ours`;
+  }
+}
+
+function nodeRefusal({ commonName, organizations }: ParsedRequest): string | undefined {
+  if (organizations.length !== 1 || organizations[0] !== NODE_GROUP) return 'subject organization is not system:nodes';
+  if (!commonName.startsWith(NODE_PREFIX)) return 'subject common name does not begin with system:node: ';
+  return undefined;
+}
+
+function usageRefusal(usages: readonly string[], allowed: readonly string[][]): string | undefined {
+  if (allowed.some((set) => set.join() === usages.join())) return undefined;
+  return `usages did not match [${allowed[0]!.join(' ')}]`;
+}
+
+function apiServerClientRefusal(usages: readonly string[]): string | undefined {
+  const [, allowed] = CLIENT_USAGES;
+  if (!usages.every((u) => allowed!.includes(u))) return `invalid usage for client certificate: ${usages.join(', ')}`;
+  return usages.includes('client auth') ? undefined : 'missing required usage for client certificate: client auth';
+}
+
+/** Whether a node asks for its own client certificate: what may be approved without a person. */
+export function isOwnNodeRequest(spec: CertificateSigningRequestSpec, request: ParsedRequest): boolean {
+  return refusal(spec, request) === undefined && spec.username === request.commonName;
+}
+
+/** The signed certificate, PEM. Throws an Error when the request is one to refuse (see `refusal`) or cannot be read. */
+export function signRequest(
+  spec: CertificateSigningRequestSpec,
+  authority: { readonly authority: Authority; readonly notAfter: number },
+  env: Env,
+): string {
+  const request = readRequest(spec);
+  const why = refusal(spec, request);
+  if (why) throw new Error(why);
+  const now = env.clock.now();
+  const seconds = Math.max(LEAST_SECONDS, spec.expirationSeconds ?? DEFAULT_SECONDS);
+  const usages = spec.usages ?? [];
+  return issue(
+    {
+      subject: request,
+      publicKey: request.publicKey,
+      notBefore: now - BACKDATE,
+      notAfter: Math.min(now - BACKDATE + seconds * 1000, authority.notAfter),
+      usages: usages.filter((u): u is Usage => u === 'client auth' || u === 'server auth'),
+      keyEncipherment: usages.includes('key encipherment'),
+      names: [...request.dnsNames, ...request.addresses],
+      emails: request.emails,
+      uris: request.uris,
+    },
+    authority.authority,
+    env.random,
+  );
+}
