@@ -11,6 +11,7 @@ import type { AdmissionPlugin } from '../server/admission.ts';
 import { admissionPlugins, type AdmissionOptions } from '../server/admission/index.ts';
 import { alwaysAllow } from '../server/authz/rbac.ts';
 import { Caches } from '../server/caches.ts';
+import { ServiceAllocator } from '../server/service-allocator.ts';
 import { createApiServer, type ApiServer, type ApiServerOptions } from '../server/pipeline.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 
@@ -49,6 +50,7 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
   const { admission, authorizer = alwaysAllow } = options;
   const server = createApiServer({
     kinds: [...builtinKinds, ...(options.extraKinds ?? [])],
+    allocators: [['services', new ServiceAllocator(caches, env.random)]],
     ...options,
     authorizer,
     admission:

@@ -28,16 +28,14 @@ export interface ServerCore {
 /** Hands out values that no two objects may share: cluster IPs, node ports. */
 export interface Allocator {
   /**
-   * Reserves what `draft` needs and writes it there; `old` is undefined on create. Throws Invalid when what it asks for
+   * Reserves what `draft` needs and writes it there; `old` is undefined on create. Rejects with Invalid when what it asks for
    * is taken or out of range.
    */
-  allocate(draft: KubeObject, old: KubeObject | undefined): Allocation;
+  allocate(draft: KubeObject, old: KubeObject | undefined): Promise<Allocation>;
 }
 
 export interface Allocation {
-  /** The object has been stored. */
-  commit(): void;
-  /** Gives back what was reserved, unless it has been committed. */
+  /** Ends the reservation, after the write or instead of it: what has been stored is known to be taken by then. */
   release(): void;
 }
 

@@ -50,6 +50,8 @@ export interface ApiServer extends ServerCore {
   handle(op: ApiOp, options?: { readonly signal?: AbortSignal }): Promise<ApiResult>;
   /** The same pipeline for callers in this process. */
   transport(user: UserInfo, userAgent?: string): Transport;
+  /** Resolves when the objects of every served kind have been read; requests before that read what they need. */
+  ready(): Promise<void>;
   /** Ends all watches. The store stays open. */
   close(): void;
 }
@@ -92,6 +94,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
         { ...op, user, ...((op.userAgent ?? userAgent) ? { userAgent: (op.userAgent ?? userAgent)! } : {}) },
         transportOptions,
       ),
+    async ready() {
+      const stored = core.kinds.list().filter((kind) => !kind.virtual);
+      await Promise.all(stored.map((kind) => core.caches.current(kind)));
+    },
     close: () => core.caches.close(),
   };
 }

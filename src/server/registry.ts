@@ -37,11 +37,9 @@ export async function createObject(call: Call, kind: AnyKind, draft: KubeObject)
   touchManagedFields(call, kind, undefined, draft);
   await admission.mutate(draft, undefined);
   dedupOwners(call, draft);
-  const allocation = allocationFor(call, kind, draft, undefined);
+  const allocation = await allocationFor(call, kind, draft, undefined);
   try {
-    const stored = await storeNew(call, kind, storage, admission, draft);
-    allocation?.commit();
-    return stored;
+    return await storeNew(call, kind, storage, admission, draft);
   } finally {
     allocation?.release();
   }
@@ -87,7 +85,7 @@ function prepareNew(call: Call, kind: AnyKind, object: KubeObject): void {
   else delete metadata.generation;
   kind.prepareForCreate?.(object, context);
   const causes = [...validateObjectMeta(metadata, kind), ...(kind.validate?.(object, context) ?? [])];
-  if (causes.length) throw invalid(kind.group, kind.kind, metadata.name, causes);
+  if (causes.length) throw invalid(kind.group, kind.kind, metadata.name ?? '', causes);
   for (const text of kind.warnings?.(object, undefined) ?? []) call.warnings.add(text);
 }
 
@@ -216,7 +214,7 @@ async function replace(
   admission: Admission,
   { draft, old, stored }: Versions,
 ): Promise<Replaced> {
-  const allocation = allocationFor(call, kind, draft, old);
+  const allocation = update.subresource ? undefined : await allocationFor(call, kind, draft, old);
   try {
     await prepareUpdate(call, kind, update, draft, old, admission);
     if (sameJson(draft, old)) return { ok: true, object: stored };
@@ -226,9 +224,7 @@ async function replace(
       const outcome = await storage.delete(stored);
       return outcome.ok ? { ok: true, object: next } : outcome;
     }
-    const outcome = await storage.put(next, stored);
-    if (outcome.ok) allocation?.commit();
-    return outcome;
+    return await storage.put(next, stored);
   } finally {
     allocation?.release();
   }

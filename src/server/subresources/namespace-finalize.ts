@@ -2,12 +2,13 @@
 // one gone, a deleted namespace goes.
 
 import type { Namespace } from '../../api/generated/core-v1.ts';
+import { validateNamespaceFinalizers } from '../../api/kinds/core/namespace.ts';
 import { requireVerb, type Handler } from '../call.ts';
 import { partHandler } from './rewrite.ts';
 
 const rewrite = partHandler<Namespace>({
   take: (sent, current) => ({ ...current, spec: { finalizers: sent.spec?.finalizers ?? [] } }),
-  validate: () => [],
+  validate: ({ spec }) => validateNamespaceFinalizers(spec?.finalizers),
 });
 
 export const namespaceFinalize: Handler = (call) => {
