@@ -7,18 +7,16 @@ import type {
   PolicyRule,
   Subject,
 } from '../../api/generated/rbac-v1.ts';
-import { isReason } from '../../api/errors.ts';
 import type { AnyKind } from '../../api/kind.ts';
 import { ClusterRoleBinding } from '../../api/kinds/rbac/cluster-role-binding.ts';
 import { ClusterRole } from '../../api/kinds/rbac/cluster-role.ts';
 import { RoleBinding } from '../../api/kinds/rbac/role-binding.ts';
 import { Role } from '../../api/kinds/rbac/role.ts';
 import type { Draft, KubeObject } from '../../api/object.ts';
-import type { ApiOp, ObjectResult } from '../../api/op.ts';
+import { ensureObject } from '../ensure.ts';
 import type { ApiServer } from '../pipeline.ts';
 import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './bootstrap-policy.ts';
 
-const SYSTEM = { name: 'system:apiserver', groups: ['system:masters'] };
 const AUTOUPDATE = 'rbac.authorization.kubernetes.io/autoupdate';
 
 export interface BootstrapRoles {
@@ -41,40 +39,10 @@ export async function bootstrapRbac(server: ApiServer, more: BootstrapRoles = {}
   await Promise.all(all.map(([kind, object]) => ensure(server, kind, object)));
 }
 
-function call(server: ApiServer, verb: ApiOp['verb'], kind: AnyKind, object: Draft<KubeObject>, body?: unknown) {
-  const { name, namespace } = object.metadata;
-  const { group, version, plural: resource } = kind;
-  const op: ApiOp = {
-    verb,
-    group,
-    version,
-    resource,
-    namespace,
-    ...(verb === 'create' ? {} : { name }),
-    options: {},
-    body,
-    user: SYSTEM,
-    userAgent: 'coracle',
-  };
-  return server.handle(op) as Promise<ObjectResult>;
-}
-
-async function ensure(server: ApiServer, kind: AnyKind, wanted: Draft<KubeObject>): Promise<void> {
-  let existing: KubeObject;
-  try {
-    existing = (await call(server, 'get', kind, wanted)).object;
-  } catch (error) {
-    if (!isReason(error, 'NotFound')) throw error;
-    try {
-      await call(server, 'create', kind, wanted, { apiVersion: kind.apiVersion, kind: kind.kind, ...wanted });
-    } catch (created) {
-      if (!isReason(created, 'AlreadyExists')) throw created;
-    }
-    return;
-  }
-  if (existing.metadata.annotations?.[AUTOUPDATE] !== 'true') return;
-  const merged = withMissing(existing, wanted as Draft<KubeObject> & Grants);
-  if (merged) await call(server, 'update', kind, wanted, merged);
+function ensure(server: ApiServer, kind: AnyKind, wanted: Draft<KubeObject>): Promise<unknown> {
+  return ensureObject<KubeObject>(server, kind, wanted, (existing) =>
+    existing.metadata.annotations?.[AUTOUPDATE] === 'true' ? withMissing(existing, wanted as Grants) : undefined,
+  );
 }
 
 interface Grants {

@@ -11,4 +11,5 @@ export const ClusterRoleBinding = defineKind<ClusterRoleBindingObject>({
   kind: 'ClusterRoleBinding',
   plural: 'clusterrolebindings',
   namespaced: false,
+  names: 'path',
 });

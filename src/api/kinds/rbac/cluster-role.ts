@@ -11,4 +11,5 @@ export const ClusterRole = defineKind<ClusterRoleObject>({
   kind: 'ClusterRole',
   plural: 'clusterroles',
   namespaced: false,
+  names: 'path',
 });

@@ -11,4 +11,5 @@ export const RoleBinding = defineKind<RoleBindingObject>({
   kind: 'RoleBinding',
   plural: 'rolebindings',
   namespaced: true,
+  names: 'path',
 });

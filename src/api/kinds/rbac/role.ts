@@ -11,4 +11,5 @@ export const Role = defineKind<RoleObject>({
   kind: 'Role',
   plural: 'roles',
   namespaced: true,
+  names: 'path',
 });

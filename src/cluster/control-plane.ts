@@ -1,0 +1,135 @@
+// The control plane without any transport: API server, controllers and scheduler over one store. The real cluster puts a
+// listener in front of it, the embedded one uses it as it is.
+
+import { builtinKinds } from '../api/kinds/index.ts';
+import type { NodeConnector } from '../api/node-api.ts';
+import type { UserInfo } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import { Client } from '../client/client.ts';
+import type { ControllerDefinition } from '../client/controller.ts';
+import { roleOf } from '../client/controller-rbac.ts';
+import { createInformerFactory } from '../client/create-informer.ts';
+import { controllersOf } from '../controllers/index.ts';
+import { runScheduler } from '../scheduler/scheduler.ts';
+import { admissionPlugins, type AdmissionOptions } from '../server/admission/index.ts';
+import type { Authorizer } from '../server/authorizer.ts';
+import { bindController } from '../server/authz/bootstrap-policy.ts';
+import { bootstrapRbac } from '../server/authz/bootstrap.ts';
+import { rbacSource } from '../server/authz/rbac-source.ts';
+import { alwaysAllow, alwaysDeny, RbacAuthorizer, UnionAuthorizer } from '../server/authz/rbac.ts';
+import { reviewHandlers } from '../server/authz/reviews.ts';
+import { bootstrapSystem, publishApiServer, type ApiServerAddress } from '../server/bootstrap.ts';
+import { Caches } from '../server/caches.ts';
+import type { Handler } from '../server/call.ts';
+import { createApiServer, type ApiServer, type OperationHook } from '../server/pipeline.ts';
+import { ServiceAllocator, type ServiceRanges } from '../server/service-allocator.ts';
+import { subresourceHandlers } from '../server/subresources/index.ts';
+import type { Store } from '../store/store.ts';
+import { SCHEDULER } from './identities.ts';
+import { runControllerManager, selectControllers } from './run-controllers.ts';
+
+export type AuthorizationMode = 'RBAC' | 'Node' | 'AlwaysAllow' | 'AlwaysDeny';
+
+export interface ControlPlaneOptions {
+  readonly env: Env;
+  readonly store: Store;
+  /** In the order they are asked; RBAC unless told. Node authorization is part of RBAC's node role here. */
+  readonly authorization?: readonly AuthorizationMode[];
+  readonly admission?: AdmissionOptions;
+  readonly serviceRanges?: ServiceRanges;
+  readonly nodeConnector?: NodeConnector;
+  /** Handlers that need more than the control plane has: tokens, token reviews. */
+  readonly handlers?: (caches: Caches) => Iterable<readonly [string, Handler]>;
+  /** Where pods reach the API server: behind the Service `kubernetes`. */
+  readonly advertise?: ApiServerAddress;
+  /** For the ConfigMap kube-root-ca.crt. */
+  readonly rootCa?: string;
+  readonly clusterCidr?: string;
+  /** Further controllers: those that need what only the composition has. */
+  readonly controllers?: readonly ControllerDefinition[];
+  /** As upstream's --controllers: `*`, names, `-names`. */
+  readonly selectControllers?: string;
+  readonly observe?: OperationHook;
+  readonly freeze?: boolean;
+}
+
+export interface ControlPlane {
+  readonly server: ApiServer;
+  readonly caches: Caches;
+  clientOf(user: UserInfo, userAgent: string): Client;
+  /** Makes what every cluster has: namespaces, roles, the Service `kubernetes`. The API serves before and meanwhile. */
+  bootstrap(): Promise<void>;
+  /** Controllers, until the signal aborts. */
+  runControllers(context: { signal: AbortSignal }): Promise<void>;
+  runScheduler(context: { signal: AbortSignal }): Promise<void>;
+  close(): void;
+}
+
+export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
+  const { env, store } = options;
+  const caches = new Caches({ store, log: env.log.child('apiserver'), freeze: options.freeze ?? false });
+  const roles = rbacSource(caches);
+  const rbac = new RbacAuthorizer(roles);
+  const modes = options.authorization ?? ['RBAC'];
+  const authorizer = authorizerOf(modes, rbac);
+  const definitions = selectControllers(
+    [
+      ...controllersOf({
+        kinds: builtinKinds,
+        ...(options.rootCa ? { rootCa: options.rootCa } : {}),
+        ...(options.clusterCidr ? { clusterCidr: options.clusterCidr } : {}),
+      }),
+      ...(options.controllers ?? []),
+    ],
+    options.selectControllers ?? '*',
+  );
+  const server = createApiServer({
+    env,
+    caches,
+    kinds: builtinKinds,
+    authorizer,
+    admission: admissionPlugins({ caches, env, authorizer }, options.admission),
+    handlers: [
+      ...subresourceHandlers,
+      ...reviewHandlers(modes.includes('RBAC') ? rbac : undefined),
+      ...(options.handlers?.(caches) ?? []),
+    ],
+    allocators: [['services', new ServiceAllocator(caches, env.random, options.serviceRanges)]],
+    ...(options.nodeConnector ? { nodeConnector: options.nodeConnector } : {}),
+    ...(options.observe ? { observe: options.observe } : {}),
+    ...(options.freeze ? { freeze: true } : {}),
+  });
+  const clientOf = (user: UserInfo, userAgent: string) => new Client(server.transport(user, userAgent), userAgent);
+  return {
+    server,
+    caches,
+    clientOf,
+    async bootstrap() {
+      await roles.ready;
+      await bootstrapSystem(server);
+      await Promise.all([
+        bootstrapRbac(server, {
+          clusterRoles: definitions.map(roleOf),
+          clusterRoleBindings: definitions.map((d) => bindController(d.name)),
+        }),
+        options.advertise ? publishApiServer(server, options.advertise) : undefined,
+      ]);
+    },
+    runControllers: (context) => runControllerManager({ env, clientOf, definitions }, context),
+    async runScheduler(context) {
+      const client = clientOf(SCHEDULER, 'kube-scheduler');
+      const informers = createInformerFactory({ client, env }, context);
+      await runScheduler({ client, env, informers }, context);
+    },
+    close: () => server.close(),
+  };
+}
+
+function authorizerOf(modes: readonly AuthorizationMode[], rbac: RbacAuthorizer): Authorizer {
+  const all = modes.flatMap((mode): Authorizer[] => {
+    if (mode === 'RBAC') return [rbac];
+    if (mode === 'AlwaysAllow') return [alwaysAllow];
+    return mode === 'AlwaysDeny' ? [alwaysDeny] : [];
+  });
+  return all.length === 1 ? all[0]! : new UnionAuthorizer(all);
+}
