@@ -109,8 +109,8 @@ export async function sendError(reply: Reply, error: unknown): Promise<void> {
   const headers: ResponseHeaders = {};
   const retry = known.details?.retryAfterSeconds;
   if (retry) headers['retry-after'] = String(retry);
-  // Errors are never Tables.
-  const form = { ...JSON_FORM, mediaType: reply.form.mediaType };
+  // Errors are never Tables, and that a form cannot be had is not said in it.
+  const form = known.reason === 'NotAcceptable' ? JSON_FORM : { ...JSON_FORM, mediaType: reply.form.mediaType };
   return sendValue({ ...reply, form }, known.code, headers, known.toStatus(), false);
 }
 

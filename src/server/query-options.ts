@@ -161,8 +161,8 @@ export function deleteOptionsOf(body: unknown): OpOptions {
       ...(resourceVersion !== undefined && { resourceVersion }),
     };
   }
-  const dryRun = typed<unknown[]>(b, 'dryRun', 'object') ?? [];
-  if (!Array.isArray(dryRun)) throw unmarshal('object', 'dryRun', '[]string');
+  const dryRun = b['dryRun'] ?? [];
+  if (!Array.isArray(dryRun)) throw unmarshal(typeof dryRun, 'dryRun', '[]string');
   const faults = dryRunInto(out, dryRun as string[]);
   faults.push(
     ...propagationInto(
