@@ -79,7 +79,9 @@ export function serviceAccountToken(issuer: TokenIssuer): Handler {
     const admission = admissionOf(call, 'CREATE', kind);
     await admission.mutate(request as KubeObject, undefined);
     await admission.validate(request as KubeObject, undefined);
-    const { audiences = [], expirationSeconds = 3600, boundObjectRef } = request.spec;
+    const { expirationSeconds = 3600, boundObjectRef } = request.spec;
+    // A list that was not sent reads as null: Go has no other empty form for a field without omitempty.
+    const audiences = request.spec.audiences ?? [];
     const issued = await issuer.issue({
       namespace: account.metadata.namespace ?? '',
       serviceAccount: { name, uid: account.metadata.uid },

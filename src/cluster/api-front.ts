@@ -1,0 +1,166 @@
+// The control plane behind HTTPS: certificates, authentication, discovery and the listener around the same API server
+// that components in this process call directly.
+
+import { readFileSync } from 'node:fs';
+import { hostname, networkInterfaces } from 'node:os';
+import type { NodeConnector } from '../api/node-api.ts';
+import type { UserInfo } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import { Pki, apiServerNames, type KeyPair } from '../host/pki.ts';
+import { listen, type Listener } from '../host/listener.ts';
+import { tokenSigner } from '../host/token-signer.ts';
+import { Authenticator } from '../server/authn/authenticator.ts';
+import { boundObjects } from '../server/authn/bound-objects.ts';
+import { authenticationHandlers } from '../server/authn/reviews.ts';
+import { fixedTokens, serviceAccountTokens } from '../server/authn/token-authenticator.ts';
+import { parseTokenFile } from '../server/authn/token-file.ts';
+import { createTokenIssuer } from '../server/authn/token-issuer.ts';
+import type { Caches } from '../server/caches.ts';
+import type { Handler } from '../server/call.ts';
+import { Discovery } from '../server/discovery.ts';
+import { discoveryHandler, openApiHandler } from '../server/discovery-handler.ts';
+import { healthHandler } from '../server/health.ts';
+import { createHttpHandler } from '../server/http.ts';
+import type { PathHandler, StreamHandler } from '../server/http-exchange.ts';
+import { OpenApi } from '../server/openapi.ts';
+import type { Descriptions } from '../server/openapi-schemas.ts';
+import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
+import { serviceAccountToken } from '../server/subresources/service-account-token.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { GIT_VERSION, versionInfo } from './version.ts';
+
+const ISSUER = 'https://kubernetes.default.svc.cluster.local';
+/** Certificates are looked at this often, and renewed in time. */
+const RENEWAL_CHECK = 12 * 3_600_000;
+
+export interface ApiFrontOptions {
+  readonly env: Env;
+  readonly pki: Pki;
+  readonly bindAddress: string;
+  readonly port: number;
+  readonly clusterIp: string;
+  readonly clusterDomain: string;
+  readonly tokenAuthFile?: string;
+  /** PEM of further authorities of client certificates. */
+  readonly clientCa?: string;
+  readonly anonymous?: boolean;
+  readonly streams?: StreamHandler;
+  readonly paths?: readonly PathHandler[];
+  readonly nodeConnector?: NodeConnector;
+}
+
+/** Authentication of requests and the handlers that go with it: made before the server, for the server needs them. */
+export class ApiFront {
+  readonly #options: ApiFrontOptions;
+  readonly #signer;
+  #authenticator: Authenticator | undefined;
+  #listener: Listener | undefined;
+
+  constructor(options: ApiFrontOptions) {
+    this.#options = options;
+    this.#signer = tokenSigner(options.pki.serviceAccountKey);
+  }
+
+  /** For `ControlPlaneOptions.handlers`. */
+  readonly handlers = (caches: Caches): (readonly [string, Handler])[] => {
+    const { env, tokenAuthFile, anonymous } = this.#options;
+    const fixed = tokenAuthFile ? [fixedTokens(readTokens(tokenAuthFile))] : [];
+    const accounts = serviceAccountTokens({
+      clock: env.clock,
+      issuers: [ISSUER],
+      keys: [this.#signer],
+      objects: boundObjects(caches),
+    });
+    this.#authenticator = new Authenticator({
+      log: env.log.child('apiserver'),
+      tokens: [...fixed, accounts],
+      audiences: [ISSUER],
+      ...(anonymous === undefined ? {} : { anonymous }),
+    });
+    const issuer = createTokenIssuer({ env, issuer: ISSUER, audiences: [ISSUER], signer: this.#signer });
+    return [...authenticationHandlers(this.#authenticator), ['serviceaccounts/token', serviceAccountToken(issuer)]];
+  };
+
+  /** Opens the port. Rejects with a plain message when it cannot be had. */
+  async listen(plane: ControlPlane): Promise<Listener> {
+    const { env, pki, bindAddress, port, streams, clientCa } = this.#options;
+    if (!this.#authenticator) throw new Error('handlers() comes before listen()');
+    const { cert, key } = this.#certificate();
+    const handler = createHttpHandler({
+      server: plane.server,
+      authenticator: this.#authenticator,
+      paths: [...this.#paths(plane), ...(this.#options.paths ?? [])],
+      ...(streams ? { streams } : {}),
+    });
+    this.#listener = await listen({
+      env: { ...env, log: env.log.child('apiserver') },
+      host: bindAddress,
+      port,
+      cert,
+      key,
+      clientCa: clientCa ? `${pki.ca}\n${clientCa}` : pki.ca,
+      handler,
+    });
+    this.#scheduleRenewal(cert);
+    return this.#listener;
+  }
+
+  #certificate(): KeyPair {
+    const { pki, clusterIp, clusterDomain } = this.#options;
+    return pki.apiServer(apiServerNames(clusterIp, clusterDomain, machineNames()));
+  }
+
+  #scheduleRenewal(current: string): void {
+    this.#options.env.clock.setTimer(
+      RENEWAL_CHECK,
+      () => {
+        const { cert, key } = this.#certificate();
+        if (cert !== current) this.#listener?.setCertificate(cert, key);
+        this.#scheduleRenewal(cert);
+      },
+      { unref: true },
+    );
+  }
+
+  #paths({ server }: ControlPlane): PathHandler[] {
+    const log = this.#options.env.log.child('apiserver');
+    const openApi = new OpenApi(server.kinds, { version: GIT_VERSION, descriptions: loadDescriptions });
+    return [
+      healthHandler([{ name: 'store', check: () => void server.caches.store.revision }], (name, error) =>
+        log.warn('health check failed', { check: name, error }),
+      ),
+      versionHandler(versionInfo()),
+      discoveryHandler(new Discovery(server.kinds)),
+      openApiHandler(openApi),
+      ...openIdHandlers(ISSUER, `https://${this.#options.clusterIp}`, [this.#signer.jwk]),
+    ];
+  }
+}
+
+async function loadDescriptions(): Promise<Descriptions> {
+  const { descriptionsJson } = await import('../api/generated/descriptions.ts');
+  return JSON.parse(descriptionsJson) as Descriptions;
+}
+
+function readTokens(file: string): Map<string, UserInfo> {
+  try {
+    return parseTokenFile(readFileSync(file, 'utf8'));
+  } catch (error) {
+    throw new Error(`--token-auth-file ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** The names and addresses this machine may be reached by. */
+export function machineNames(): string[] {
+  const addresses = Object.values(networkInterfaces()).flatMap(
+    (list) => list?.map((i) => i.address.replace(/%.*$/, '')) ?? [],
+  );
+  return [...new Set([hostname(), ...addresses])];
+}
+
+/** The IPv4 address others reach this machine by; loopback when it has no other. */
+export function machineAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  const outside = all.find((i) => i.family === 'IPv4' && !i.internal && !i.address.startsWith('169.254.'));
+  return outside?.address ?? '127.0.0.1';
+}

@@ -1,0 +1,124 @@
+// A control plane with a port: what `coracle server` runs, and the greater part of `coracle up`.
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { NodeConnector } from '../api/node-api.ts';
+import type { Env } from '../base/env.ts';
+import type { ControllerDefinition } from '../client/controller.ts';
+import { LmdbStore } from '../host/lmdb-store.ts';
+import type { Listener } from '../host/listener.ts';
+import { Pki } from '../host/pki.ts';
+import type { AdmissionOptions } from '../server/admission/index.ts';
+import type { PathHandler, StreamHandler } from '../server/http-exchange.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import type { Store } from '../store/store.ts';
+import { ApiFront, machineAddress } from './api-front.ts';
+import { createControlPlane, type AuthorizationMode, type ControlPlane } from './control-plane.ts';
+
+export interface ServerOptions {
+  readonly env: Env;
+  readonly dataDir: string;
+  readonly store: 'memory' | 'disk';
+  readonly bindAddress: string;
+  readonly port: number;
+  readonly serviceCidr: string;
+  readonly clusterCidr: string;
+  readonly clusterDomain: string;
+  readonly advertiseAddress?: string;
+  readonly nodePorts?: readonly [first: number, last: number];
+  readonly authorization?: readonly AuthorizationMode[];
+  readonly admission?: AdmissionOptions;
+  readonly selectControllers?: string;
+  readonly tokenAuthFile?: string;
+  readonly clientCa?: string;
+  readonly anonymous?: boolean;
+  readonly nodeConnector?: NodeConnector;
+  readonly streams?: StreamHandler;
+  readonly paths?: readonly PathHandler[];
+  /** Controllers that need the cluster's certificates. */
+  readonly controllers?: (pki: Pki) => readonly ControllerDefinition[];
+}
+
+export interface RunningServer {
+  readonly plane: ControlPlane;
+  readonly listener: Listener;
+  readonly pki: Pki;
+  /** `https://<address>:<port>`, as other machines reach it. */
+  readonly url: string;
+  /** Resolves when all loops have ended after the signal aborted and everything is closed. */
+  readonly ended: Promise<void>;
+}
+
+/** History kept for watches that resume, as upstream keeps five minutes of it. */
+const COMPACT_EVERY = 5 * 60_000;
+
+function firstAddress(cidr: string): string {
+  const parts = cidr.split('/')[0]!.split('.').map(Number);
+  return [...parts.slice(0, 3), parts[3]! + 1].join('.');
+}
+
+export function openStore(kind: 'memory' | 'disk', dataDir: string): Store {
+  if (kind === 'memory') return new MemoryStore();
+  const dir = join(dataDir, 'store');
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return new LmdbStore(dir);
+}
+
+/** Resolves once the API answers and the system's objects exist. */
+export async function startServer(options: ServerOptions, { signal }: { signal: AbortSignal }): Promise<RunningServer> {
+  const { env } = options;
+  mkdirSync(options.dataDir, { recursive: true, mode: 0o755 });
+  const pki = new Pki(join(options.dataDir, 'pki'), env);
+  const store = openStore(options.store, options.dataDir);
+  const clusterIp = firstAddress(options.serviceCidr);
+  const address = options.advertiseAddress ?? machineAddress();
+  const front = new ApiFront({ ...options, pki, clusterIp });
+  const plane = createControlPlane({
+    ...options,
+    store,
+    serviceRanges: { clusterIPs: options.serviceCidr, ...(options.nodePorts ? { nodePorts: options.nodePorts } : {}) },
+    handlers: front.handlers,
+    advertise: { addresses: [address], port: options.port, clusterIPs: options.serviceCidr },
+    rootCa: pki.ca,
+    controllers: options.controllers?.(pki) ?? [],
+  });
+  let listener: Listener;
+  try {
+    listener = await front.listen(plane);
+    await plane.bootstrap();
+  } catch (error) {
+    plane.close();
+    await store.close();
+    throw error;
+  }
+  const loops = Promise.all([plane.runControllers({ signal }), plane.runScheduler({ signal })]);
+  const compaction = compactRegularly(env, store, signal);
+  const ended = stopped(signal).then(async () => {
+    await loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
+    compaction.cancel();
+    await listener.close(1000);
+    plane.close();
+    await store.close();
+  });
+  return { plane, listener, pki, url: `https://${address}:${listener.port}`, ended };
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Forgets the history before the last interval, so that a watch always finds at least one interval of it. */
+function compactRegularly(env: Env, store: Store, signal: AbortSignal): { cancel(): void } {
+  let before = store.revision;
+  let timer = env.clock.setTimer(COMPACT_EVERY, tick, { unref: true });
+  function tick(): void {
+    if (signal.aborted) return;
+    store.compact(before).catch((error: unknown) => env.log.error('compaction failed', { error }));
+    before = store.revision;
+    timer = env.clock.setTimer(COMPACT_EVERY, tick, { unref: true });
+  }
+  return { cancel: () => timer.cancel() };
+}
