@@ -4,7 +4,7 @@
 
 import { isReason, StatusError } from '../api/errors.ts';
 import type { KubeObject } from '../api/object.ts';
-import type { Client } from './client.ts';
+import type { Client, WriteOptions } from './client.ts';
 import type { Action, EventNote } from './controller.ts';
 import type { Writes } from './write-barrier.ts';
 
@@ -12,6 +12,8 @@ export interface ApplyContext {
   readonly client: Client;
   /** Collects what was written. */
   readonly writes: Writes;
+  /** Gives up requests under way. */
+  readonly signal?: AbortSignal;
   record(note: EventNote): void;
 }
 
@@ -34,7 +36,7 @@ export async function applyActions(
   for (const step of actions) {
     if (isList(step)) await together(step, context);
     else if (step.do === 'confirm') {
-      if (!(await confirmed(step, context.client))) return false;
+      if (!(await confirmed(step, context))) return false;
     } else await applyOne(step, context);
   }
   return true;
@@ -83,23 +85,23 @@ async function send(action: Exclude<Action, { do: 'event' }>, context: ApplyCont
   const { client, writes } = context;
   switch (action.do) {
     case 'create': {
-      const result = await client.create(action.kind, action.object, subresource(action));
+      const result = await client.create(action.kind, action.object, optionsOf(action, context));
       if (!action.subresource) writes.wrote(action.kind, result);
       return result;
     }
     case 'update': {
-      const result = await client.update(action.kind, action.object, subresource(action));
+      const result = await client.update(action.kind, action.object, optionsOf(action, context));
       writes.wrote(action.kind, result);
       return result;
     }
     case 'patch': {
       const { kind, ref, type, patch } = action;
-      const result = await client.patch(kind, ref, type, patch, subresource(action));
+      const result = await client.patch(kind, ref, type, patch, optionsOf(action, context));
       writes.wrote(kind, result);
       return result;
     }
     case 'delete': {
-      const result = await client.delete(action.kind, action.ref, action.options);
+      const result = await client.delete(action.kind, action.ref, { ...action.options, ...optionsOf({}, context) });
       writes.deleted(action.kind, action.ref);
       return result;
     }
@@ -108,12 +110,13 @@ async function send(action: Exclude<Action, { do: 'event' }>, context: ApplyCont
   }
 }
 
-const subresource = (action: { readonly subresource?: string }) =>
-  action.subresource ? { subresource: action.subresource } : {};
+function optionsOf({ subresource }: { readonly subresource?: string }, { signal }: ApplyContext): WriteOptions {
+  return { ...(subresource ? { subresource } : {}), ...(signal ? { signal } : {}) };
+}
 
-async function confirmed(action: Action & { do: 'confirm' }, client: Client): Promise<boolean> {
+async function confirmed(action: Action & { do: 'confirm' }, context: ApplyContext): Promise<boolean> {
   try {
-    const { metadata } = await client.get(action.kind, action.ref);
+    const { metadata } = await context.client.get(action.kind, action.ref, optionsOf({}, context));
     return metadata.uid === action.uid && metadata.deletionTimestamp === undefined;
   } catch (error) {
     if (isReason(error, 'NotFound')) return false;

@@ -241,6 +241,7 @@ class ControllerRuntime {
     await applyActions(plan.actions, {
       client: this.#context.client,
       writes,
+      signal: this.#signal,
       record: (note) => {
         const about = note.about ?? this.#planned(key);
         if (about) this.#recorder.record({ ...note, about });

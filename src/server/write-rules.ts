@@ -29,7 +29,10 @@ export function keepForMain(draft: KubeObject, old: KubeObject): void {
   else (draft as WithStatus).status = status;
 }
 
-/** Kinds whose status endpoint lets labels, annotations and finalizers through: the kubelet writes some that way. */
+/**
+ * Kinds whose status endpoint lets labels, annotations and finalizers through: the kubelet writes some that way, and the
+ * deployment controller its revision.
+ */
 const OPEN_METADATA = new Set([
   'pods',
   'nodes',
@@ -37,6 +40,10 @@ const OPEN_METADATA = new Set([
   'services',
   'persistentvolumes',
   'persistentvolumeclaims',
+  'replicationcontrollers',
+  'deployments.apps',
+  'replicasets.apps',
+  'daemonsets.apps',
 ]);
 const METADATA_OF_MAIN = ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const;
 
@@ -46,7 +53,7 @@ export function keepForStatus(kind: AnyKind, draft: KubeObject, old: KubeObject)
   const source = old as unknown as Record<string, unknown>;
   for (const key in target) if (key !== 'metadata' && key !== 'status') delete target[key];
   for (const key in source) if (key !== 'metadata' && key !== 'status') target[key] = source[key];
-  const open = !kind.group && OPEN_METADATA.has(kind.plural);
+  const open = OPEN_METADATA.has(kind.resource);
   for (const key of METADATA_OF_MAIN)
     if (!open || key === 'ownerReferences') restore(draft.metadata, old.metadata, key);
 }
