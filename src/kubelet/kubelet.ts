@@ -1,0 +1,269 @@
+// The kubelet: keeps one node registered and runs the pods bound to it. One worker per pod; this file hands out pods
+// and runtime events to them, and cleans up what belongs to nobody.
+// https://kubernetes.io/docs/reference/command-line-tools-reference/kubelet/
+
+import { Node } from '../api/kinds/core/node.ts';
+import { Pod } from '../api/kinds/core/pod.ts';
+import { Service } from '../api/kinds/core/service.ts';
+import { sleep, type Env } from '../base/env.ts';
+import type { Client } from '../client/client.ts';
+import type { EventNote } from '../client/controller.ts';
+import { createEventRecorder } from '../client/event-recorder.ts';
+import type { Informer, InformerFactory } from '../client/informer.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { KubeletConfig } from './config.ts';
+import type { KubeletHost } from './host.ts';
+import { ImageManager } from './images.ts';
+import { admitPod } from './node-admission.ts';
+import { NodeAgent } from './node-agent.ts';
+import type { NodeContext } from './node-context.ts';
+import { NodeObjects } from './node-objects.ts';
+import { nodeAllocatable } from './node-status.ts';
+import { removeOrphans } from './orphans.ts';
+import { isTerminal } from './pod-spec.ts';
+import { PodWorker } from './pod-worker.ts';
+import { LABELS } from './labels.ts';
+import type { ContainerRuntime, ContainerStatus, RuntimeEvent, SandboxStatus } from './runtime.ts';
+
+export interface KubeletDependencies {
+  readonly client: Client;
+  readonly env: Env;
+  readonly config: KubeletConfig;
+  readonly runtime: ContainerRuntime;
+  readonly host: KubeletHost;
+  readonly informers: InformerFactory;
+  /** Events go to the API unless told: `() => {}` for simulations that want none. */
+  readonly record?: (about: KubeObject, note: EventNote) => void;
+  /** Called once with the running kubelet's pods, for the node API. */
+  readonly onPods?: (pods: KubeletPods) => void;
+}
+
+/** What the node API asks of the kubelet. */
+export interface KubeletPods {
+  worker(namespace: string, name: string): PodWorker | undefined;
+}
+
+const RELIST_RETRY = 1_000;
+/** Events are the way; this is for the ones a runtime may have swallowed. */
+const SAFETY_RELIST = 300_000;
+
+/** Runs until the signal aborts; what runs in the runtime then goes on running. */
+export async function runKubelet(deps: KubeletDependencies, { signal }: { signal: AbortSignal }): Promise<void> {
+  const stop = new AbortController();
+  const all = AbortSignal.any([signal, stop.signal]);
+  try {
+    await new Kubelet(deps, all).run();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    stop.abort(new Error('the kubelet has ended'));
+  }
+}
+
+class Kubelet {
+  readonly #deps: KubeletDependencies;
+  readonly #signal: AbortSignal;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #owners = new Map<string, { runtimeEvent(id: string, type: string): void }>();
+  readonly #taken = new Set<string>();
+  #relisting: Promise<void> | undefined;
+  #relistAgain = false;
+  #pods!: Informer<Pod>;
+  #node!: NodeContext;
+  #agent!: NodeAgent;
+
+  constructor(deps: KubeletDependencies, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    const { client, env, config, runtime, host, informers } = this.#deps;
+    const signal = this.#signal;
+    const machine = await host.machine();
+    const record = this.#deps.record ?? this.#recorder();
+    this.#agent = new NodeAgent({ env, client, config, runtime, host, machine, record, signal });
+    await this.#agent.register();
+    const agent = this.#agent.run();
+    agent.catch(() => {});
+    informers.informer(Node, { fieldSelector: `metadata.name=${config.nodeName}` }).on((node) => {
+      if (node) this.#agent.observe(node);
+    });
+    this.#node = {
+      env,
+      client,
+      config,
+      runtime,
+      runtimeName: await this.#runtimeName(),
+      host,
+      machine,
+      images: new ImageManager(runtime, env),
+      objects: new NodeObjects(client, env, signal),
+      services: informers.informer(Service),
+      allocatable: nodeAllocatable({ config, machine }),
+      record,
+      register: (id, owner) => void this.#owners.set(id, owner),
+      unregister: (id) => void this.#owners.delete(id),
+      signal,
+    };
+    const events = runtime.events((event) => this.#runtimeEvent(event), { signal });
+    events.catch(() => {});
+    this.#pods = informers.informer(Pod, { fieldSelector: `spec.nodeName=${config.nodeName}` });
+    await this.#pods.synced;
+    await this.#start();
+    this.#deps.onPods?.({ worker: (namespace, name) => this.#workerNamed(namespace, name) });
+    await Promise.all([agent, events, this.#safetyLoop()]);
+  }
+
+  #recorder(): (about: KubeObject, note: EventNote) => void {
+    const { client, env, config } = this.#deps;
+    const recorder = createEventRecorder({
+      client,
+      env,
+      component: 'kubelet',
+      host: config.nodeName,
+      signal: this.#signal,
+    });
+    return (about, note) => recorder.record({ ...note, about });
+  }
+
+  async #runtimeName(): Promise<string> {
+    const { runtime, env } = this.#deps;
+    for (;;) {
+      try {
+        return (await runtime.info()).name;
+      } catch (error) {
+        env.log.warn('the container runtime does not answer, trying again', { error });
+        await sleep(env, RELIST_RETRY, { signal: this.#signal });
+      }
+    }
+  }
+
+  /** What runs is looked at before any pod is, so that nothing is started twice. */
+  async #start(): Promise<void> {
+    const listing = await this.#list();
+    const pods = [...this.#pods.list()].sort(byCreation);
+    for (const pod of pods) await this.#add(pod, listing);
+    const unsubscribe = this.#pods.on((pod, old) => {
+      this.#podChanged(pod, old).catch((error: unknown) => {
+        if (!this.#signal.aborted) this.#deps.env.log.error('cannot take up a pod', { error });
+      });
+    });
+    this.#signal.addEventListener('abort', () => {
+      unsubscribe();
+      for (const worker of this.#workers.values()) worker.close();
+    });
+    await removeOrphans(this.#node, listing, this.#workers);
+  }
+
+  async #podChanged(pod: Pod | undefined, old: Pod | undefined): Promise<void> {
+    if (old && old.metadata.uid !== pod?.metadata.uid) this.#workers.get(old.metadata.uid!)?.remove();
+    if (!pod) return;
+    const worker = this.#workers.get(pod.metadata.uid!);
+    if (worker) worker.update(pod);
+    else await this.#add(pod, undefined);
+  }
+
+  async #add(pod: Pod, listing: Listing | undefined): Promise<void> {
+    const uid = pod.metadata.uid!;
+    const worker = new PodWorker(this.#node, pod, () => {
+      this.#workers.delete(uid);
+      this.#taken.delete(uid);
+    });
+    this.#workers.set(uid, worker);
+    const sandboxes = listing?.sandboxes.filter((s) => s.pod.uid === uid) ?? [];
+    if (listing && sandboxes.length) {
+      const containers = listing.containers.filter((c) => c.labels[LABELS.podUid] === uid);
+      await worker.reconcile(sandboxes, containers, this.#deps.env.clock.now());
+    } else if (!isTerminal(pod.status?.phase) && !pod.metadata.deletionTimestamp) {
+      const refused = this.#admit(pod);
+      if (refused) return worker.reject(refused.reason, refused.message);
+    }
+    this.#taken.add(uid);
+    worker.wake();
+  }
+
+  #admit(pod: Pod) {
+    const others: Pod[] = [];
+    for (const uid of this.#taken) {
+      const other = this.#workers.get(uid)?.pod;
+      if (other && !isTerminal(other.status?.phase)) others.push(other);
+    }
+    const { allowedUnsafeSysctls } = this.#deps.config;
+    const { allocatable } = this.#node;
+    return admitPod({ pod, node: this.#agent.node, others, allocatable, allowedUnsafeSysctls });
+  }
+
+  #runtimeEvent({ type, containerId }: RuntimeEvent): void {
+    if (type === 'lost') {
+      this.#agent.checkNow();
+      this.#relist();
+    } else {
+      this.#owners.get(containerId)?.runtimeEvent(containerId, type);
+    }
+  }
+
+  /** Reconciles every worker with the runtime; a demand during a relist leads to one more. */
+  #relist(): void {
+    if (this.#relisting) {
+      this.#relistAgain = true;
+      return;
+    }
+    this.#relisting = this.#relistOnce()
+      .catch((error: unknown) => {
+        if (!this.#signal.aborted) this.#deps.env.log.error('cannot reconcile with the runtime', { error });
+      })
+      .finally(() => {
+        this.#relisting = undefined;
+        if (!this.#relistAgain) return;
+        this.#relistAgain = false;
+        this.#relist();
+      });
+  }
+
+  async #relistOnce(): Promise<void> {
+    const began = this.#deps.env.clock.now();
+    const listing = await this.#list();
+    for (const [uid, worker] of this.#workers) {
+      const sandboxes = listing.sandboxes.filter((s) => s.pod.uid === uid);
+      const containers = listing.containers.filter((c) => c.labels[LABELS.podUid] === uid);
+      await worker.reconcile(sandboxes, containers, began);
+      worker.wake();
+    }
+    await removeOrphans(this.#node, listing, this.#workers);
+  }
+
+  async #list(): Promise<Listing> {
+    const { runtime, env } = this.#deps;
+    for (let ms = 50; ; ms = Math.min(ms * 2, RELIST_RETRY)) {
+      try {
+        const [sandboxes, containers] = await Promise.all([runtime.listSandboxes(), runtime.listContainers()]);
+        return { sandboxes, containers };
+      } catch (error) {
+        env.log.warn('cannot list what runs, trying again', { error });
+        await sleep(env, ms, { signal: this.#signal });
+      }
+    }
+  }
+
+  async #safetyLoop(): Promise<void> {
+    for (;;) {
+      await sleep(this.#deps.env, SAFETY_RELIST, { signal: this.#signal });
+      this.#relist();
+    }
+  }
+
+  #workerNamed(namespace: string, name: string): PodWorker | undefined {
+    const pod = this.#pods.get(`${namespace}/${name}`);
+    return pod && this.#workers.get(pod.metadata.uid!);
+  }
+}
+
+interface Listing {
+  readonly sandboxes: readonly SandboxStatus[];
+  readonly containers: readonly ContainerStatus[];
+}
+
+function byCreation(a: Pod, b: Pod): number {
+  return (a.metadata.creationTimestamp ?? '').localeCompare(b.metadata.creationTimestamp ?? '');
+}

@@ -1,0 +1,34 @@
+// What all pod workers of one kubelet share.
+
+import type { Env } from '../base/env.ts';
+import type { Pod } from '../api/kinds/core/pod.ts';
+import type { Service } from '../api/kinds/core/service.ts';
+import type { Client } from '../client/client.ts';
+import type { EventNote } from '../client/controller.ts';
+import type { Informer } from '../client/informer.ts';
+import type { KubeletConfig } from './config.ts';
+import type { KubeletHost, Machine } from './host.ts';
+import type { ImageManager } from './images.ts';
+import type { NodeObjects } from './node-objects.ts';
+import type { ContainerRuntime } from './runtime.ts';
+
+export interface NodeContext {
+  readonly env: Env;
+  readonly client: Client;
+  readonly config: KubeletConfig;
+  readonly runtime: ContainerRuntime;
+  /** The runtime's name in container IDs, e.g. `containerd`. */
+  readonly runtimeName: string;
+  readonly host: KubeletHost;
+  readonly machine: Machine;
+  readonly images: ImageManager;
+  readonly objects: NodeObjects;
+  readonly services: Informer<Service>;
+  /** What pods may use of this node. */
+  readonly allocatable: Readonly<Record<string, string>>;
+  readonly record: (pod: Pod, note: EventNote) => void;
+  /** Tells whose events a container or sandbox ID's are. */
+  readonly register: (id: string, owner: { runtimeEvent(id: string, type: string): void }) => void;
+  readonly unregister: (id: string) => void;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,108 @@
+// What the kubelet knows of one pod's sandboxes and containers: filled by the answers of runtime calls, by runtime
+// events, and once by listing at start. A plain mutable record owned by one pod worker; plan and status only read it.
+
+import type { ContainerStatus, SandboxStatus } from './runtime.ts';
+
+export class PodRuntime {
+  /** Newest first. */
+  sandboxes: SandboxStatus[] = [];
+  readonly #containers = new Map<string, ContainerStatus[]>();
+  readonly #stopped = new Set<string>();
+
+  /** The newest sandbox. */
+  get sandbox(): SandboxStatus | undefined {
+    return this.sandboxes[0];
+  }
+
+  /** All known instances of a container, newest first. */
+  instances(name: string): readonly ContainerStatus[] {
+    return this.#containers.get(name) ?? [];
+  }
+
+  /** The newest instance of a container. */
+  latest(name: string): ContainerStatus | undefined {
+    return this.#containers.get(name)?.[0];
+  }
+
+  /** The newest instance of a container, if it lives in the current sandbox. */
+  current(name: string): ContainerStatus | undefined {
+    const latest = this.latest(name);
+    return latest && latest.sandboxId === this.sandbox?.id ? latest : undefined;
+  }
+
+  *all(): Generator<ContainerStatus> {
+    for (const list of this.#containers.values()) yield* list;
+  }
+
+  find(id: string): ContainerStatus | undefined {
+    for (const container of this.all()) if (container.id === id) return container;
+    return undefined;
+  }
+
+  get empty(): boolean {
+    return this.sandboxes.length === 0 && this.#containers.size === 0;
+  }
+
+  anyAlive(): boolean {
+    for (const container of this.all()) if (isAlive(container)) return true;
+    return false;
+  }
+
+  putSandbox(sandbox: SandboxStatus): void {
+    const others = this.sandboxes.filter((s) => s.id !== sandbox.id);
+    this.sandboxes = [...others, sandbox].sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
+  }
+
+  /** The runtime has been told to stop this sandbox, and has done so: its network is gone too. */
+  isStopped(id: string): boolean {
+    return this.#stopped.has(id);
+  }
+
+  markStopped(id: string): void {
+    this.#stopped.add(id);
+    const sandbox = this.sandboxes.find((s) => s.id === id);
+    if (sandbox) this.putSandbox({ ...sandbox, state: 'notready' });
+  }
+
+  removeSandbox(id: string): void {
+    this.#stopped.delete(id);
+    this.sandboxes = this.sandboxes.filter((s) => s.id !== id);
+  }
+
+  put(container: ContainerStatus): void {
+    const others = this.instances(container.name).filter((c) => c.id !== container.id);
+    this.#containers.set(
+      container.name,
+      [...others, container].sort((a, b) => b.createdAt - a.createdAt || b.attempt - a.attempt),
+    );
+  }
+
+  remove(id: string): void {
+    for (const [name, list] of this.#containers) {
+      const rest = list.filter((c) => c.id !== id);
+      if (rest.length === list.length) continue;
+      if (rest.length) this.#containers.set(name, rest);
+      else this.#containers.delete(name);
+    }
+  }
+
+  /** Takes over a fresh listing. True when anything differs from what was known. */
+  replace(sandboxes: readonly SandboxStatus[], containers: readonly ContainerStatus[]): boolean {
+    const before = this.#fingerprint();
+    this.sandboxes = [];
+    this.#containers.clear();
+    for (const s of sandboxes) this.putSandbox(s);
+    for (const c of containers) this.put(c);
+    return before !== this.#fingerprint();
+  }
+
+  #fingerprint(): string {
+    const parts = this.sandboxes.map((s) => `${s.id}=${s.state}`);
+    for (const c of this.all()) parts.push(`${c.id}=${c.state}`);
+    return parts.join();
+  }
+}
+
+/** Anything that is not over: stopping it is needed before its pod is gone. */
+export const isAlive = (container: ContainerStatus): boolean =>
+  container.state === 'running' || container.state === 'unknown';

@@ -1,0 +1,233 @@
+// The state of one pod on this node: everything its worker remembers between two looks. Actions fill it in, the plan
+// and the status read it.
+
+import type { Container } from '../api/generated/core-v1.ts';
+import type { Pod } from '../api/kinds/core/pod.ts';
+import type { EventNote } from '../client/controller.ts';
+import type { BackoffEntry } from './backoff.ts';
+import { decodeText } from './bytes.ts';
+import { podDirectory, podLogDirectory } from './config.ts';
+import type { PodAddresses } from './downward.ts';
+import { LABELS } from './labels.ts';
+import { lastLogLines } from './log-tail.ts';
+import type { NodeContext } from './node-context.ts';
+import type { PodObjects } from './node-objects.ts';
+import type { Block, ProbeVerdict, StopRequest } from './plan-steps.ts';
+import { PodRuntime } from './pod-runtime.ts';
+import { containerNamed, fieldPathOf } from './pod-spec.ts';
+import { PodTokens } from './pod-tokens.ts';
+import { ContainerProbes } from './probes.ts';
+import type { ContainerStatus, SandboxStatus } from './runtime.ts';
+import type { VolumeContext } from './volumes/plugin.ts';
+import { PodVolumes } from './volumes/pod-volumes.ts';
+
+const NOTHING: ProbeVerdict = {};
+const MESSAGE_BYTES = 4096;
+const FALLBACK = { lines: 80, bytes: 2048 };
+/** The runtime tells of an exit a moment before it can say how it went. */
+const RECHECKS = 8;
+
+export class PodWork {
+  readonly node: NodeContext;
+  readonly uid: string;
+  readonly wake: () => void;
+  readonly runtime = new PodRuntime();
+  readonly blocks = new Map<string, Block>();
+  readonly crashes = new Map<string, BackoffEntry>();
+  readonly pulls = new Map<string, BackoffEntry>();
+  readonly messages = new Map<string, string>();
+  readonly volumes: PodVolumes;
+  readonly objects: PodObjects;
+  readonly #tokens: PodTokens;
+  readonly #probes = new Map<string, ContainerProbes>();
+  readonly #refreshing = new Map<string, Promise<void>>();
+  pod: Pod;
+  podIPs: readonly string[];
+  volumeState: 'unknown' | 'ready' | 'released' = 'unknown';
+  volumeTries = 0;
+  sandboxTries = 0;
+  stop: StopRequest | undefined;
+
+  constructor(node: NodeContext, pod: Pod, wake: () => void) {
+    this.node = node;
+    this.pod = pod;
+    this.uid = pod.metadata.uid!;
+    this.wake = wake;
+    this.podIPs = (pod.status?.podIPs ?? []).flatMap(({ ip }) => (ip ? [ip] : []));
+    const disk = this.directory;
+    const memory = node.config.memoryDirectory;
+    this.volumes = new PodVolumes(node.host, { disk, memory: memory ? `${memory}/${this.uid}` : disk });
+    this.objects = node.objects.scope(() => this.#objectsChanged());
+    this.#tokens = new PodTokens(node.client, node.env);
+  }
+
+  get directory(): string {
+    return podDirectory(this.node.config, this.uid);
+  }
+
+  get logDirectory(): string {
+    const { name, namespace } = this.pod.metadata;
+    return podLogDirectory(this.node.config, { name, namespace: namespace!, uid: this.uid });
+  }
+
+  get addresses(): PodAddresses {
+    const hostIPs = this.node.config.nodeIPs;
+    return { hostIPs, podIPs: this.pod.spec.hostNetwork ? hostIPs : this.podIPs };
+  }
+
+  volumeContext(): VolumeContext {
+    const { host, allocatable } = this.node;
+    const { pod, objects, addresses } = this;
+    const token = (audience: string, seconds: number) => this.#tokens.get(pod, audience, seconds);
+    return { pod, host, objects, addresses, allocatable, token };
+  }
+
+  note(type: EventNote['type'], reason: string, message: string, container?: string): void {
+    const where = container === undefined ? {} : { fieldPath: fieldPathOf(this.pod, container) };
+    this.node.record(this.pod, { type, reason, message, ...where });
+  }
+
+  readonly verdict = (id: string): ProbeVerdict => this.#probes.get(id)?.verdict() ?? NOTHING;
+
+  /** Where a container's termination message is written, on the node. */
+  messageFile(name: string, attempt: number): string {
+    return `${this.directory}/containers/${name}/${attempt}`;
+  }
+
+  /** Takes in a container that runs: its events are ours, its probes begin. */
+  adopt(container: ContainerStatus, register: { runtimeEvent(id: string, type: string): void }): void {
+    this.node.register(container.id, register);
+    this.runtime.put(container);
+    this.#syncProbes(container);
+  }
+
+  /**
+   * Takes in a listing that was begun at `began` (milliseconds since the epoch). What is younger than the listing, or
+   * has ended since, is left as it is known.
+   */
+  async reconcile(
+    sandboxes: readonly SandboxStatus[],
+    containers: readonly ContainerStatus[],
+    began: number,
+    owner: { runtimeEvent(id: string, type: string): void },
+  ): Promise<void> {
+    const gone = this.runtime.all().filter((c) => c.createdAt < began && !containers.some((l) => l.id === c.id));
+    for (const { id } of gone.toArray()) this.forget(id);
+    for (const { id, createdAt } of this.runtime.sandboxes) {
+      if (createdAt < began && !sandboxes.some((s) => s.id === id)) this.runtime.removeSandbox(id);
+    }
+    for (const sandbox of sandboxes) {
+      this.node.register(sandbox.id, owner);
+      const known = this.runtime.sandboxes.find((s) => s.id === sandbox.id);
+      if (known?.state !== 'notready') this.runtime.putSandbox(sandbox);
+    }
+    const ips = this.runtime.sandbox?.ips ?? [];
+    if (ips.length > 0) this.podIPs = ips;
+    for (const container of containers) {
+      this.node.register(container.id, owner);
+      const known = this.runtime.find(container.id);
+      if (known?.state !== container.state && known?.state !== 'exited') await this.take(container);
+    }
+  }
+
+  /** Asks the runtime about a container and takes the answer in. */
+  refresh(id: string, exited = false): Promise<void> {
+    let running = this.#refreshing.get(id);
+    if (!running) {
+      running = this.#refresh(id, exited).finally(() => this.#refreshing.delete(id));
+      this.#refreshing.set(id, running);
+    }
+    return running;
+  }
+
+  async #refresh(id: string, exited: boolean): Promise<void> {
+    const { runtime, env } = this.node;
+    let status = await runtime.containerStatus(id);
+    let checks = exited ? RECHECKS : 0;
+    for (let ms = 10; checks > 0 && status?.state === 'running'; ms *= 2) {
+      checks--;
+      await new Promise<void>((resolve) => void env.clock.setTimer(ms, resolve));
+      status = await runtime.containerStatus(id);
+    }
+    if (!status) this.forget(id);
+    else await this.take(status);
+  }
+
+  /** Takes in what the runtime says of a container, with its last words if it is over. */
+  async take(status: ContainerStatus): Promise<void> {
+    if (status.state === 'exited' && !this.messages.has(status.id)) {
+      this.messages.set(status.id, await this.#lastWords(status));
+    }
+    this.runtime.put(status);
+    this.#syncProbes(status);
+  }
+
+  forget(id: string): void {
+    this.node.unregister(id);
+    this.runtime.remove(id);
+    this.messages.delete(id);
+    this.#probes.get(id)?.stop();
+    this.#probes.delete(id);
+  }
+
+  stopJudging(): void {
+    for (const probes of this.#probes.values()) probes.stopJudging();
+  }
+
+  release(): void {
+    for (const probes of this.#probes.values()) probes.stop();
+    this.#probes.clear();
+    this.objects.release();
+  }
+
+  #syncProbes(status: ContainerStatus): void {
+    const known = this.#probes.get(status.id);
+    if (status.state !== 'running') {
+      known?.stop();
+      if (known) this.#probes.delete(status.id);
+      return;
+    }
+    const target = containerNamed(this.pod, status.name);
+    if (known || !target || (target.kind !== 'app' && target.kind !== 'sidecar')) return;
+    const container = target.container as Container;
+    if (!ContainerProbes.needed(container)) return;
+    const { env, runtime, host, config } = this.node;
+    const probes = new ContainerProbes({
+      env,
+      runtime,
+      prober: host.prober,
+      container,
+      id: status.id,
+      startedAt: status.startedAt,
+      podIP: () => this.addresses.podIPs[0] ?? '',
+      changed: this.wake,
+      note: (type, reason, message) => this.note(type, reason, message, container.name),
+      userAgent: `kube-probe/${config.version.replace(/^v/, '').split('.').slice(0, 2).join('.')}`,
+    });
+    this.#probes.set(status.id, probes);
+    if (this.stop) probes.stopJudging();
+  }
+
+  /** The termination message, or the end of the log where the policy says so. */
+  async #lastWords(status: ContainerStatus): Promise<string> {
+    const { files } = this.node.host;
+    const written = await files.read(this.messageFile(status.name, status.attempt), MESSAGE_BYTES, 'end');
+    if (written?.length) return decodeText(written);
+    const policy = status.annotations[LABELS.messagePolicy];
+    if (policy !== 'FallbackToLogsOnError' || status.exitCode === 0) return '';
+    const path = status.logPath.startsWith('/') ? status.logPath : `${this.logDirectory}/${status.logPath}`;
+    const tail = await files.read(path, FALLBACK.bytes * 4, 'end');
+    return tail ? lastLogLines(decodeText(tail), FALLBACK) : '';
+  }
+
+  /** An object some step may have missed is there now, or a volume's content is stale. */
+  #objectsChanged(): void {
+    this.blocks.delete('volumes');
+    for (const [key, block] of this.blocks) if (block.reason === 'CreateContainerConfigError') this.blocks.delete(key);
+    this.volumesStale = true;
+    this.wake();
+  }
+
+  /** Live volumes are to be made anew. */
+  volumesStale = false;
+}

@@ -1,0 +1,359 @@
+// Drives one pod: looks (plans), begins what is to be done, publishes the status, sleeps until something happens. It is
+// woken by changes of the pod, runtime events, probe results, finished actions and timers; looks never overlap.
+
+import { isReason } from '../api/errors.ts';
+import { Pod } from '../api/kinds/core/pod.ts';
+import type { Timer } from '../base/env.ts';
+import { CRASH_LOOP, nextBackoff } from './backoff.ts';
+import type { NodeContext } from './node-context.ts';
+import { planPod } from './plan.ts';
+import type { PodAction, PodPlan, Waiting } from './plan-steps.ts';
+import {
+  createSandbox,
+  destroyPod,
+  killContainer,
+  mountVolumes,
+  refreshVolumes,
+  removeContainer,
+  removeSandbox,
+  stopSandbox,
+  unmountVolumes,
+} from './pod-actions.ts';
+import { graceOf, isTerminal, podText } from './pod-spec.ts';
+import { PodWork } from './pod-work.ts';
+import type { ContainerStatus, SandboxStatus } from './runtime.ts';
+import { startContainer } from './start-container.ts';
+import { podStatus, rejectedStatus } from './status.ts';
+import { StatusWriter } from './status-writer.ts';
+
+/** Pause before an action that failed unexpectedly is tried again. */
+const MISHAP_RETRY = 1_000;
+
+interface Running {
+  readonly action: PodAction;
+  readonly abort: AbortController;
+}
+
+export class PodWorker {
+  readonly #node: NodeContext;
+  readonly #work: PodWork;
+  readonly #writer: StatusWriter;
+  readonly #running = new Map<string, Running>();
+  readonly #told = new Map<string, string>();
+  readonly #finished: () => void;
+  #timer: Timer | undefined;
+  #queued = false;
+  #failed: Waiting | undefined;
+  #rejected: Waiting | undefined;
+  /** The API object is gone. */
+  #removed = false;
+  #ending = false;
+  /** We have deleted the API object, and wait to see it go. */
+  #objectDeleted = false;
+  #closed = false;
+
+  /** `finished` is called once nothing of the pod is left on this node. */
+  constructor(node: NodeContext, pod: Pod, finished: () => void) {
+    this.#node = node;
+    this.#finished = finished;
+    this.#work = new PodWork(node, pod, () => this.wake());
+    this.#writer = new StatusWriter(node.client, node.env, pod, node.signal);
+    if (pod.metadata.deletionTimestamp) this.#noteDeletion(pod);
+  }
+
+  get pod(): Pod {
+    return this.#work.pod;
+  }
+
+  get work(): PodWork {
+    return this.#work;
+  }
+
+  /** Takes up what a listing, begun at `began`, found of this pod. */
+  reconcile(sandboxes: readonly SandboxStatus[], containers: readonly ContainerStatus[], began: number): Promise<void> {
+    return this.#work.reconcile(sandboxes, containers, began, this);
+  }
+
+  /** The pod changed in the API. */
+  update(pod: Pod): void {
+    const before = this.#work.pod;
+    this.#work.pod = pod;
+    this.#writer.observe(pod);
+    const { deletionTimestamp } = pod.metadata;
+    if (deletionTimestamp) this.#noteDeletion(pod);
+    // Our own status write coming back tells nothing new.
+    if (pod.metadata.resourceVersion === this.#writer.version) return;
+    if (before.metadata.labels !== pod.metadata.labels || before.metadata.annotations !== pod.metadata.annotations) {
+      this.#work.volumesStale = true;
+    }
+    this.wake();
+  }
+
+  /** The API object is gone: what is left on the node goes too. */
+  remove(): void {
+    this.#removed = true;
+    this.#writer.close();
+    const grace = this.#work.pod.metadata.deletionGracePeriodSeconds ?? graceOf(this.#work.pod);
+    this.#requestStop(Math.max(1, this.#work.stop ? Math.min(grace, this.#work.stop.graceSeconds) : grace));
+    this.wake();
+  }
+
+  /** This node does not take the pod. */
+  reject(reason: string, message: string): void {
+    this.#rejected = { reason, message };
+    this.#work.note('Warning', reason, message);
+    this.wake();
+  }
+
+  runtimeEvent(id: string, type: string): void {
+    if (type !== 'exited' && type !== 'deleted') return;
+    const sandbox = this.#work.runtime.sandboxes.find((s) => s.id === id);
+    const known = this.#work.runtime.find(id);
+    if (type === 'deleted' && (sandbox ? sandbox.state !== 'ready' : known?.state !== 'running')) return;
+    const look = sandbox ? this.#refreshSandbox(id) : this.#work.refresh(id, true);
+    look.then(() => this.wake()).catch((error: unknown) => this.#mishap('cannot read its state', error));
+  }
+
+  wake(): void {
+    if (this.#queued || this.#closed) return;
+    this.#queued = true;
+    queueMicrotask(() => {
+      this.#queued = false;
+      if (!this.#closed && !this.#node.signal.aborted) this.#look();
+    });
+  }
+
+  /** Stops watching over the pod without touching what runs. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#writer.close();
+    this.#work.release();
+  }
+
+  #look(): void {
+    const work = this.#work;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#rejected) return this.#lookRejected(this.#rejected);
+    let plan = this.#plan();
+    if (!work.stop && (plan.fail || plan.finished || isTerminal(work.pod.status?.phase))) {
+      this.#failed = plan.fail;
+      if (plan.fail) work.note('Normal', plan.fail.reason, plan.fail.message);
+      this.#requestStop(graceOf(work.pod));
+      plan = this.#plan();
+    }
+    for (const action of plan.actions) this.#begin(action);
+    if (work.volumesStale && work.volumeState === 'ready' && !work.stop) this.#refreshVolumes();
+    this.#tellOfWaiting(plan);
+    this.#publish(plan);
+    this.#sleep(plan);
+    if (plan.released) this.#end();
+  }
+
+  #plan(): PodPlan {
+    const work = this.#work;
+    return planPod({
+      pod: work.pod,
+      now: this.#node.env.clock.now(),
+      runtime: work.runtime,
+      stop: work.stop,
+      verdict: work.verdict,
+      volumes: work.volumeState,
+      busy: this.#running,
+      backoffs: work.crashes,
+      blocks: work.blocks,
+    });
+  }
+
+  #begin(action: PodAction): void {
+    const work = this.#work;
+    if (action.do === 'start' && action.after !== undefined) {
+      const { name } = action.target.container;
+      const now = this.#node.env.clock.now();
+      work.crashes.set(name, nextBackoff(work.crashes.get(name), action.after, now, CRASH_LOOP));
+    }
+    const abort = new AbortController();
+    const running: Running = { action, abort };
+    this.#running.set(action.key, running);
+    this.#run(action, abort.signal)
+      .catch(async (error: unknown) => {
+        this.#mishap(`${action.do} failed`, error);
+        await new Promise<void>((resolve) => void this.#node.env.clock.setTimer(MISHAP_RETRY, resolve));
+      })
+      .then(() => {
+        if (this.#running.get(action.key) === running) this.#running.delete(action.key);
+        this.wake();
+      })
+      .catch((error: unknown) => this.#mishap('worker failed', error));
+  }
+
+  #run(action: PodAction, signal: AbortSignal): Promise<void> {
+    const work = this.#work;
+    switch (action.do) {
+      case 'mount':
+        return mountVolumes(work);
+      case 'unmount':
+        return unmountVolumes(work);
+      case 'createSandbox':
+        return createSandbox(work, action, this);
+      case 'stopSandbox':
+        return stopSandbox(work, action.id);
+      case 'removeSandbox':
+        return removeSandbox(work, action.id);
+      case 'start':
+        return startContainer(work, action, this, signal);
+      case 'kill':
+        return killContainer(work, action, signal);
+      case 'removeContainer':
+        return removeContainer(work, action.id);
+    }
+  }
+
+  #refreshVolumes(): void {
+    if (this.#running.has('volumes')) return;
+    const work = this.#work;
+    work.volumesStale = false;
+    const running: Running = { action: { do: 'mount', key: 'volumes' }, abort: new AbortController() };
+    this.#running.set('volumes', running);
+    refreshVolumes(work)
+      .catch((error: unknown) => this.#mishap('cannot refresh volumes', error))
+      .then(() => {
+        this.#running.delete('volumes');
+        this.wake();
+      })
+      .catch((error: unknown) => this.#mishap('worker failed', error));
+  }
+
+  async #refreshSandbox(id: string): Promise<void> {
+    const status = await this.#node.runtime.sandboxStatus(id);
+    if (status) this.#work.runtime.putSandbox(status);
+    else this.#work.runtime.removeSandbox(id);
+  }
+
+  #noteDeletion(pod: Pod): void {
+    this.#requestStop(Math.max(1, pod.metadata.deletionGracePeriodSeconds ?? graceOf(pod)));
+  }
+
+  /** Asks for the pod's end, or for a quicker one than was asked for before. */
+  #requestStop(graceSeconds: number): void {
+    const work = this.#work;
+    const before = work.stop;
+    if (before && before.graceSeconds <= graceSeconds) return;
+    work.stop = { graceSeconds, since: this.#node.env.clock.now() };
+    work.stopJudging();
+    for (const [key, { action, abort }] of this.#running) {
+      if (action.do !== 'start' && action.do !== 'kill') continue;
+      abort.abort(new Error('the pod is to stop'));
+      // A kill under way goes on in the runtime; the shorter one overtakes it.
+      if (action.do === 'kill') this.#running.delete(key);
+    }
+    this.wake();
+  }
+
+  /** One event each time a container begins to wait out a back-off. */
+  #tellOfWaiting({ waiting }: PodPlan): void {
+    const work = this.#work;
+    if (work.stop) return;
+    for (const [name, { reason, message }] of waiting) {
+      if (reason !== 'CrashLoopBackOff' && reason !== 'ImagePullBackOff') continue;
+      const last = work.runtime.latest(name)?.id ?? '';
+      const cause = `${reason}/${message}/${last}/${work.blocks.get(name)?.until ?? ''}`;
+      if (this.#told.get(name) === cause) continue;
+      this.#told.set(name, cause);
+      if (reason === 'CrashLoopBackOff') {
+        const text = `Back-off restarting failed container ${name} in pod ${podText(work.pod)}`;
+        work.note('Warning', 'BackOff', text, name);
+      } else {
+        work.note('Normal', 'BackOff', message.split(': ErrImagePull')[0]!, name);
+        work.note('Warning', 'Failed', 'Error: ImagePullBackOff', name);
+      }
+    }
+  }
+
+  #publish(plan: PodPlan): void {
+    const work = this.#work;
+    if (this.#removed) return;
+    this.#writer.set(
+      podStatus({
+        pod: work.pod,
+        now: this.#node.env.clock.now(),
+        runtime: work.runtime,
+        runtimeName: this.#node.runtimeName,
+        verdict: work.verdict,
+        waiting: plan.waiting,
+        messages: work.messages,
+        previous: this.#writer.last ?? work.pod.status,
+        hostIPs: this.#node.config.nodeIPs,
+        podIPs: work.podIPs,
+        terminal: plan.stopped,
+        failed: this.#failed,
+      }),
+    );
+  }
+
+  #sleep(plan: PodPlan): void {
+    const { clock } = this.#node.env;
+    const refresh = this.#work.stop ? undefined : this.#work.volumes.refreshAt;
+    const wake = Math.min(plan.wake ?? Infinity, refresh ?? Infinity);
+    if (wake === Infinity) return;
+    this.#timer = clock.setTimer(Math.max(0, wake - clock.now()), () => {
+      if (refresh !== undefined && clock.now() >= refresh) this.#work.volumesStale = true;
+      this.wake();
+    });
+  }
+
+  #lookRejected({ reason, message }: Waiting): void {
+    if (!this.#removed) {
+      this.#writer.set(rejectedStatus(this.#work.pod, reason, message, this.#node.env.clock.now()));
+    }
+    if (this.#removed || this.#work.pod.metadata.deletionTimestamp) this.#end();
+  }
+
+  /** Nothing runs: the API object goes, if it is to go, and after it what is left on the node. */
+  #end(): void {
+    if (this.#ending) return;
+    if (!this.#removed && (this.#objectDeleted || !this.#work.pod.metadata.deletionTimestamp)) return;
+    this.#ending = true;
+    const end = this.#removed ? this.#destroy() : this.#deleteObject();
+    end
+      .catch(async (error: unknown) => {
+        this.#mishap('cannot end', error);
+        await new Promise<void>((resolve) => void this.#node.env.clock.setTimer(MISHAP_RETRY, resolve));
+      })
+      .then(() => {
+        this.#ending = false;
+        this.wake();
+      })
+      .catch((error: unknown) => this.#mishap('worker failed', error));
+  }
+
+  async #deleteObject(): Promise<void> {
+    await this.#writer.flush();
+    if (this.#removed) return;
+    const { namespace, name, uid } = this.#work.pod.metadata;
+    try {
+      await this.#node.client.delete(
+        Pod,
+        { namespace, name },
+        { gracePeriodSeconds: 0, ...(uid ? { preconditions: { uid } } : {}), signal: this.#node.signal },
+      );
+    } catch (error) {
+      // Somebody else removed it, or it is another pod of that name by now.
+      if (!isReason(error, 'NotFound', 'Conflict')) throw error;
+    }
+    this.#writer.close();
+    this.#objectDeleted = true;
+  }
+
+  async #destroy(): Promise<void> {
+    await destroyPod(this.#work);
+    this.close();
+    this.#finished();
+  }
+
+  #mishap(what: string, error: unknown): void {
+    if (this.#node.signal.aborted) return;
+    this.#node.env.log.warn(what, { pod: podText(this.#work.pod), error });
+  }
+}

@@ -1,0 +1,169 @@
+// Writes one pod's status: one write at a time, the newest wins, nothing is written that the API already has.
+
+import { isReason } from '../api/errors.ts';
+import type { PodStatus } from '../api/generated/core-v1.ts';
+import { Pod } from '../api/kinds/core/pod.ts';
+import type { Env, Timer } from '../base/env.ts';
+import type { Client } from '../client/client.ts';
+
+/** Changes nobody waits for may ride along with the next one for this long. */
+const LINGER = 200;
+const RETRY = { first: 500, last: 30_000 };
+
+const OWNED = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled']);
+
+export class StatusWriter {
+  readonly #client: Client;
+  readonly #env: Env;
+  readonly #signal: AbortSignal;
+  #pod: Pod;
+  #wanted: PodStatus | undefined;
+  #written: PodStatus | undefined;
+  #signature = '';
+  #timer: Timer | undefined;
+  #writing: Promise<void> | undefined;
+  #gone = false;
+  /** The version our own last write made. */
+  version = '';
+
+  constructor(client: Client, env: Env, pod: Pod, signal: AbortSignal) {
+    this.#client = client;
+    this.#env = env;
+    this.#pod = pod;
+    this.#signal = signal;
+  }
+
+  /** The status last asked for, or undefined when this kubelet has not spoken of the pod yet. */
+  get last(): PodStatus | undefined {
+    return this.#wanted ?? this.#written;
+  }
+
+  /** A newer version of the pod has been read. */
+  observe(pod: Pod): void {
+    if (versionOf(pod) >= versionOf(this.#pod)) this.#pod = pod;
+  }
+
+  set(status: PodStatus): void {
+    if (this.#gone) return;
+    const known = this.last ?? this.#pod.status;
+    if (known && sameStatus(known, status)) return;
+    this.#wanted = status;
+    const signature = signatureOf(status);
+    const urgent = signature !== this.#signature;
+    this.#signature = signature;
+    if (this.#writing) return;
+    if (urgent) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      this.#begin();
+    } else {
+      this.#timer ??= this.#env.clock.setTimer(LINGER, () => {
+        this.#timer = undefined;
+        if (!this.#writing) this.#begin();
+      });
+    }
+  }
+
+  /** Resolves once everything asked for is written (or the pod is gone). */
+  async flush(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    while (!this.#gone && !this.#signal.aborted && (this.#writing || this.#wanted)) {
+      this.#begin();
+      await this.#writing;
+    }
+  }
+
+  /** The pod is gone from the API: nothing is written any more. */
+  close(): void {
+    this.#gone = true;
+    this.#timer?.cancel();
+  }
+
+  #begin(): void {
+    // A microtask later: what one pass of the worker changes in several steps is one write.
+    this.#writing ??= Promise.resolve()
+      .then(() => this.#drain())
+      .finally(() => {
+        this.#writing = undefined;
+      });
+  }
+
+  async #drain(): Promise<void> {
+    let pause = RETRY.first;
+    while (this.#wanted && !this.#gone && !this.#signal.aborted) {
+      const status = this.#wanted;
+      try {
+        await this.#write(status);
+        this.#written = status;
+        if (this.#wanted === status) this.#wanted = undefined;
+        pause = RETRY.first;
+      } catch (error) {
+        if (this.#signal.aborted) return;
+        if (isReason(error, 'NotFound')) return this.close();
+        if (isReason(error, 'Conflict')) {
+          await this.#reread();
+          continue;
+        }
+        this.#env.log.warn('cannot write pod status, trying again', { pod: this.#pod.metadata.name, error });
+        const ms = pause;
+        pause = Math.min(pause * 2, RETRY.last);
+        await new Promise<void>((resolve) => void this.#env.clock.setTimer(ms, resolve));
+      }
+    }
+  }
+
+  async #write(status: PodStatus): Promise<void> {
+    const pod = this.#pod;
+    const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED.has(c.type));
+    const own = (status.conditions ?? []).filter((c) => OWNED.has(c.type));
+    const body: Pod = { ...pod, status: { ...status, conditions: [...foreign, ...own] } };
+    const result = await this.#client.update(Pod, body, { subresource: 'status', signal: this.#signal });
+    this.version = result.metadata.resourceVersion ?? '';
+    this.observe(result);
+  }
+
+  async #reread(): Promise<void> {
+    try {
+      const { namespace, name, uid } = this.#pod.metadata;
+      const fresh = await this.#client.get(Pod, { namespace, name }, { signal: this.#signal });
+      if (fresh.metadata.uid !== uid) this.close();
+      else this.#pod = fresh;
+    } catch (error) {
+      if (isReason(error, 'NotFound')) this.close();
+      else if (!this.#signal.aborted) this.#env.log.warn('cannot read pod', { pod: this.#pod.metadata.name, error });
+    }
+  }
+}
+
+const versionOf = (pod: Pod) => Number(pod.metadata.resourceVersion ?? 0);
+
+/** What somebody may wait for: phase, readiness and the containers' states. */
+function signatureOf(status: PodStatus): string {
+  const parts = [status.phase ?? '', status.reason ?? ''];
+  for (const c of status.conditions ?? []) {
+    if (c.type !== 'PodReadyToStartContainers') parts.push(`${c.type}=${c.status}`);
+  }
+  const all = [status.initContainerStatuses, status.containerStatuses, status.ephemeralContainerStatuses];
+  for (const c of all.flatMap((list) => list ?? [])) {
+    const { waiting, running, terminated } = c.state ?? {};
+    const state = waiting ? `w:${waiting.reason}` : terminated ? `t:${terminated.exitCode}` : running ? 'r' : '';
+    parts.push(`${c.name}:${state}:${c.ready}:${c.started}:${c.restartCount}`);
+  }
+  return parts.join('|');
+}
+
+/** Deep equality of JSON values that ignores the order of object members. */
+export function sameStatus(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
+    return a.every((item, i) => sameStatus(item, b[i]));
+  }
+  const left = a as Record<string, unknown>;
+  const right = b as Record<string, unknown>;
+  const keys = Object.keys(left).filter((k) => left[k] !== undefined);
+  if (keys.length !== Object.keys(right).filter((k) => right[k] !== undefined).length) return false;
+  return keys.every((k) => sameStatus(left[k], right[k]));
+}
