@@ -31,7 +31,7 @@ function stopContainers(input: PlanInput, plan: PodPlan, stop: StopRequest): boo
   const { runtime } = input;
   const sidecars = containersOf(input.pod).filter((c) => c.kind === 'sidecar');
   const order = new Map(sidecars.map((c, i) => [c.container.name, i]));
-  const alive = [...runtime.all()].filter(isAlive);
+  const alive = runtime.all().filter(isAlive);
   let othersAlive = false;
   let lastSidecar = -1;
   for (const container of alive) {

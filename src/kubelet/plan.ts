@@ -77,7 +77,7 @@ function planSandbox(input: PlanInput, plan: PodPlan): void {
     plan.finished = true;
     return;
   }
-  const alive = [...runtime.all()].filter(isAlive);
+  const alive = runtime.all().filter(isAlive);
   for (const container of alive) kill(input, plan, container);
   if (alive.length) return;
   // Containers whose start is under way belong to the old sandbox.
@@ -117,6 +117,6 @@ function collectDead(input: PlanInput, plan: PodPlan): void {
     }
   }
   if (runtime.sandboxes.length < 2) return;
-  const used = new Set([...runtime.all()].map((c) => c.sandboxId));
+  const used = new Set(runtime.all().map((c) => c.sandboxId));
   for (const old of runtime.sandboxes.slice(1)) if (!used.has(old.id)) remove('removeSandbox', old.id);
 }

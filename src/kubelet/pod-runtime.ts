@@ -30,22 +30,16 @@ export class PodRuntime {
     return latest && latest.sandboxId === this.sandbox?.id ? latest : undefined;
   }
 
-  *all(): Generator<ContainerStatus> {
-    for (const list of this.#containers.values()) yield* list;
+  /** Every known instance of every container. */
+  all(): ContainerStatus[] {
+    return [...this.#containers.values()].flat();
   }
 
   find(id: string): ContainerStatus | undefined {
-    for (const container of this.all()) if (container.id === id) return container;
+    for (const list of this.#containers.values()) {
+      for (const container of list) if (container.id === id) return container;
+    }
     return undefined;
-  }
-
-  get empty(): boolean {
-    return this.sandboxes.length === 0 && this.#containers.size === 0;
-  }
-
-  anyAlive(): boolean {
-    for (const container of this.all()) if (isAlive(container)) return true;
-    return false;
   }
 
   putSandbox(sandbox: SandboxStatus): void {
@@ -84,22 +78,6 @@ export class PodRuntime {
       if (rest.length) this.#containers.set(name, rest);
       else this.#containers.delete(name);
     }
-  }
-
-  /** Takes over a fresh listing. True when anything differs from what was known. */
-  replace(sandboxes: readonly SandboxStatus[], containers: readonly ContainerStatus[]): boolean {
-    const before = this.#fingerprint();
-    this.sandboxes = [];
-    this.#containers.clear();
-    for (const s of sandboxes) this.putSandbox(s);
-    for (const c of containers) this.put(c);
-    return before !== this.#fingerprint();
-  }
-
-  #fingerprint(): string {
-    const parts = this.sandboxes.map((s) => `${s.id}=${s.state}`);
-    for (const c of this.all()) parts.push(`${c.id}=${c.state}`);
-    return parts.join();
   }
 }
 

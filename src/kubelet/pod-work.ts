@@ -112,7 +112,7 @@ export class PodWork {
     owner: { runtimeEvent(id: string, type: string): void },
   ): Promise<void> {
     const gone = this.runtime.all().filter((c) => c.createdAt < began && !containers.some((l) => l.id === c.id));
-    for (const { id } of gone.toArray()) this.forget(id);
+    for (const { id } of gone) this.forget(id);
     for (const { id, createdAt } of this.runtime.sandboxes) {
       if (createdAt < began && !sandboxes.some((s) => s.id === id)) this.runtime.removeSandbox(id);
     }
