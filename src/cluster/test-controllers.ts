@@ -9,6 +9,7 @@ import { drainMicrotasks } from '../base/virtual-clock.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { runControllers } from '../client/controller-runtime.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
+import { targetNode } from '../controllers/daemon-set-nodes.ts';
 import { createTestServer, type TestServer, type TestServerOptions } from './test-server.ts';
 
 export interface TestControllers extends TestServer {
@@ -82,7 +83,7 @@ async function makeReady({ client, clock }: TestServer, pod: Pod): Promise<void>
   if (ready || pod.metadata.deletionTimestamp) return;
   const { namespace, name } = pod.metadata;
   if (!pod.spec.nodeName) {
-    const target = { apiVersion: 'v1', kind: 'Node', name: 'node-1' };
+    const target = { apiVersion: 'v1', kind: 'Node', name: targetNode(pod) ?? 'node-1' };
     await client.do({
       verb: 'create',
       group: '',

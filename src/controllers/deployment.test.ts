@@ -57,6 +57,7 @@ const roll = async () => {
     await t.makeReady();
     if (t.store.revision === before) return;
   }
+  throw new Error('never at rest');
 };
 
 describe('deployment-controller', () => {
