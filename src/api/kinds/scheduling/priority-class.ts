@@ -32,6 +32,8 @@ export const PriorityClass = defineKind<PriorityClassObject>({
   plural: 'priorityclasses',
   namespaced: false,
   shortNames: ['pc'],
+  createOnUpdate: true,
+  generation: true,
   default(draft) {
     draft.preemptionPolicy ??= 'PreemptLowerPriority';
   },
