@@ -16,17 +16,22 @@ export class Http1Exchange implements HttpExchange {
   readonly upgrade?: (headers: ResponseHeaders) => RawConnection;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #open: Set<() => void>;
   #abort: AbortController | undefined;
 
-  /** `upgrade`: the socket behind an upgrade request and the bytes that came after its head. */
+  /**
+   * `open` holds, for every answer that goes on, how to end it. `upgrade`: the socket behind an upgrade request and the
+   * bytes that came after its head.
+   */
   constructor(
     request: IncomingMessage,
     response: ServerResponse | undefined,
-    peer: Peer,
+    context: { readonly peer: Peer; readonly open: Set<() => void> },
     upgrade?: { readonly socket: Duplex; readonly head: Buffer },
   ) {
     this.#request = request;
-    this.peer = peer;
+    this.#open = context.open;
+    this.peer = context.peer;
     this.headers = request.headers as Record<string, string | undefined>;
     this.method = request.method!;
     [this.path, this.query] = splitTarget(request.url ?? '/');
@@ -40,6 +45,7 @@ export class Http1Exchange implements HttpExchange {
       }
       this.upgrade = (headers) => {
         this.#response.detachSocket(socket as Socket);
+        this.#keepOpen(() => void socket.destroy(), socket);
         return switchProtocols(socket, head, headers);
       };
     }
@@ -85,6 +91,11 @@ export class Http1Exchange implements HttpExchange {
     if (unread) response.once('finish', () => this.#request.socket.destroySoon());
   }
 
+  #keepOpen(end: () => void, until: NodeJS.EventEmitter): void {
+    this.#open.add(end);
+    until.once('close', () => this.#open.delete(end));
+  }
+
   /** A body nobody reads is in the way of the next request: the connection has to go. */
   #bodyUnread(): boolean {
     const { complete, headers } = this.#request;
@@ -95,6 +106,7 @@ export class Http1Exchange implements HttpExchange {
     const response = this.#response;
     response.writeHead(status, headers as OutgoingHttpHeaders);
     response.flushHeaders();
+    this.#keepOpen(() => void response.end(), response);
     return {
       write: (chunk) => (response.writable ? response.write(chunk) : true),
       onDrain: (fn) => void response.on('drain', fn),

@@ -16,9 +16,18 @@ export class Http2Exchange implements HttpExchange {
   readonly gzip = gzip;
   readonly #stream: ServerHttp2Stream;
   readonly #raw: readonly string[];
+  readonly #open: Set<() => void>;
   #abort: AbortController | undefined;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, raw: readonly string[], peer: Peer) {
+  /** `open` holds, for every answer that goes on, how to end it. */
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    raw: readonly string[],
+    context: { readonly peer: Peer; readonly open: Set<() => void> },
+  ) {
+    const { peer } = context;
+    this.#open = context.open;
     this.#stream = stream;
     this.#raw = raw;
     this.peer = peer;
@@ -70,7 +79,12 @@ export class Http2Exchange implements HttpExchange {
 
   begin(status: number, headers: ResponseHeaders): BodyWriter {
     const stream = this.#stream;
-    if (!stream.destroyed) stream.respond({ ':status': status, ...(headers as OutgoingHttpHeaders) });
+    if (!stream.destroyed) {
+      stream.respond({ ':status': status, ...(headers as OutgoingHttpHeaders) });
+      const end = () => void stream.end();
+      this.#open.add(end);
+      stream.once('close', () => this.#open.delete(end));
+    }
     return {
       write: (chunk) => (stream.writable ? stream.write(chunk) : true),
       onDrain: (fn) => void stream.on('drain', fn),

@@ -42,7 +42,7 @@ export interface Listener {
   readonly port: number;
   /** Serves this certificate from the next connection on. */
   setCertificate(cert: string, key: string): void;
-  /** Takes no new requests, gives those under way `graceMs` to end, then closes everything. */
+  /** Takes no new requests, ends watches, gives other requests `graceMs` to end, then closes everything. */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -52,6 +52,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
   const server = makeServer(options);
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  const open = new Set<() => void>();
   const answer = (exchange: HttpExchange) => void answerSafely(env, options.handler, exchange);
 
   server.on('connection', (socket: Socket) => {
@@ -67,18 +68,18 @@ export function listen(options: ListenerOptions): Promise<Listener> {
   // Asking for `request` (HTTP/1.1) also turns on Node's compatibility layer for HTTP/2: take that off again.
   server.on('request', (request, response) => {
     const h1 = request as unknown as IncomingMessage;
-    answer(new Http1Exchange(h1, response as unknown as ServerResponse, peerOf(h1.socket)));
+    answer(new Http1Exchange(h1, response as unknown as ServerResponse, { peer: peerOf(h1.socket), open }));
   });
   server.removeAllListeners('stream');
   server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: string[]) => {
     stream.on('error', (error) => env.log.debug('HTTP/2 stream failed', { error: error.message }));
     const { session } = stream;
     if (!session) return;
-    answer(new Http2Exchange(stream, headers, raw, peerOf(session.socket, session)));
+    answer(new Http2Exchange(stream, headers, raw, { peer: peerOf(session.socket, session), open }));
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', (error) => env.log.debug('upgraded connection failed', { error: error.message }));
-    answer(new Http1Exchange(request, undefined, peerOf(request.socket), { socket, head }));
+    answer(new Http1Exchange(request, undefined, { peer: peerOf(request.socket), open }, { socket, head }));
   });
   server.on('tlsClientError', (error) => env.log.debug('TLS handshake failed', { error: error.message }));
 
@@ -92,7 +93,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
         host: address.address,
         port: address.port,
         setCertificate: (cert, key) => server.setSecureContext({ cert, key, ca: options.clientCa }),
-        close: (graceMs = 0) => close(env, server, sockets, sessions, graceMs),
+        close: (graceMs = 0) => close(env, server, { sockets, sessions, open }, graceMs),
       });
     });
   });
@@ -171,14 +172,19 @@ function explain(error: NodeJS.ErrnoException, options: ListenerOptions): Error 
 async function close(
   env: Env,
   server: Http2SecureServer,
-  sockets: ReadonlySet<Socket>,
-  sessions: ReadonlySet<Http2Session>,
+  live: {
+    readonly sockets: ReadonlySet<Socket>;
+    readonly sessions: ReadonlySet<Http2Session>;
+    readonly open: ReadonlySet<() => void>;
+  },
   graceMs: number,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  for (const session of sessions) session.close();
+  // Watches and the like would go on for an hour: they end now, and their clients come back to another server.
+  for (const end of live.open) end();
+  for (const session of live.sessions) session.close();
   const timer = env.clock.setTimer(graceMs, () => {
-    for (const socket of sockets) socket.destroy();
+    for (const socket of live.sockets) socket.destroy();
   });
   await closed;
   timer.cancel();
