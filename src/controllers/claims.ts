@@ -2,21 +2,10 @@
 // https://github.com/kubernetes/design-proposals-archive/blob/main/api-machinery/controller-ref.md
 
 import type { AnyKind } from '../api/kind.ts';
-import { controllerOf, type KubeObject, type OwnerReference } from '../api/object.ts';
+import { controllerOf, type KubeObject } from '../api/object.ts';
 import type { Selector } from '../api/selectors.ts';
 import type { Action } from '../client/controller.ts';
-
-/** A reference that makes `owner` the controller of what carries it. */
-export function controllerRef(owner: KubeObject, kind: { apiVersion: string; kind: string }): OwnerReference {
-  return {
-    apiVersion: kind.apiVersion,
-    kind: kind.kind,
-    name: owner.metadata.name,
-    uid: owner.metadata.uid,
-    controller: true,
-    blockOwnerDeletion: true,
-  };
-}
+import { controllerRef } from '../client/ownership.ts';
 
 export interface Claim<T> {
   /** The objects the owner has, or will have once `actions` are done. */

@@ -8,7 +8,7 @@ import { DaemonSet } from '../api/kinds/apps/daemon-set.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { keyOf, type Draft, type KubeObject } from '../api/object.ts';
 import type { Action, Plan, View } from '../client/controller.ts';
-import { controllerRef } from './claims.ts';
+import { controllerRef } from '../client/ownership.ts';
 import { HASH_LABEL } from './daemon-set-nodes.ts';
 import { sameValue } from './same-value.ts';
 

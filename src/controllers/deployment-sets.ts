@@ -5,7 +5,7 @@ import { Deployment } from '../api/kinds/apps/deployment.ts';
 import type { ReplicaSet } from '../api/kinds/apps/replica-set.ts';
 import type { PodTemplateSpec } from '../api/generated/core-v1.ts';
 import type { LabelSelector } from '../api/object.ts';
-import { controllerRef } from './claims.ts';
+import { controllerRef } from '../client/ownership.ts';
 import { sameValue } from './same-value.ts';
 
 export const HASH_LABEL = 'pod-template-hash';

@@ -73,7 +73,7 @@ describe('deployment-controller', () => {
       'deployment.kubernetes.io/max-replicas': '4',
     });
     expect((await t.pods()).map((p) => p.metadata.labels)).toEqual(
-      Array(3).fill({ app: 'web', 'pod-template-hash': hash }),
+      Array.from({ length: 3 }, () => ({ app: 'web', 'pod-template-hash': hash })),
     );
     let d = await get();
     expect(revision(d)).toBe(1);
