@@ -248,7 +248,7 @@ class Kubelet {
 
   async #safetyLoop(): Promise<void> {
     for (;;) {
-      await sleep(this.#deps.env, SAFETY_RELIST, { signal: this.#signal });
+      await sleep(this.#deps.env, SAFETY_RELIST, { signal: this.#signal, unref: true });
       this.#relist();
     }
   }

@@ -119,7 +119,7 @@ export class NodeAgent {
     const woken = new AbortController();
     this.#hurry = () => woken.abort(new Error('hurry'));
     try {
-      await sleep(env, ms, { signal: AbortSignal.any([signal, woken.signal]) });
+      await sleep(env, ms, { signal: AbortSignal.any([signal, woken.signal]), unref: true });
     } catch (error) {
       if (signal.aborted) throw error;
     }
@@ -181,7 +181,7 @@ export class NodeAgent {
         wait = RETRY;
         env.log.warn('cannot renew the node lease', { node: config.nodeName, error });
       }
-      await sleep(env, wait, { signal });
+      await sleep(env, wait, { signal, unref: true });
     }
   }
 

@@ -77,10 +77,9 @@ export function statusNamed(list: readonly ContainerStatus[] | undefined, name: 
 }
 
 /** All container statuses of a status, init and ephemeral ones included. */
-export function* allStatuses(status: Pod['status']): Generator<ContainerStatus> {
-  yield* status?.initContainerStatuses ?? [];
-  yield* status?.containerStatuses ?? [];
-  yield* status?.ephemeralContainerStatuses ?? [];
+export function allStatuses(status: Pod['status']): ContainerStatus[] {
+  const { initContainerStatuses = [], containerStatuses = [], ephemeralContainerStatuses = [] } = status ?? {};
+  return [...initContainerStatuses, ...containerStatuses, ...ephemeralContainerStatuses];
 }
 
 /** The class the API server recorded, or computed. */

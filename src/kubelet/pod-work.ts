@@ -130,6 +130,14 @@ export class PodWork {
     }
   }
 
+  readonly #listeners = new Set<() => void>();
+
+  /** Calls back when a container's state is known anew. Returns the unsubscribe function. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /** Asks the runtime about a container and takes the answer in. */
   refresh(id: string, exited = false): Promise<void> {
     let running = this.#refreshing.get(id);
@@ -160,6 +168,7 @@ export class PodWork {
     }
     this.runtime.put(status);
     this.#syncProbes(status);
+    for (const listener of this.#listeners) listener();
   }
 
   forget(id: string): void {
@@ -168,6 +177,7 @@ export class PodWork {
     this.messages.delete(id);
     this.#probes.get(id)?.stop();
     this.#probes.delete(id);
+    for (const listener of this.#listeners) listener();
   }
 
   stopJudging(): void {

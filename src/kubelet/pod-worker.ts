@@ -2,6 +2,7 @@
 // woken by changes of the pod, runtime events, probe results, finished actions and timers; looks never overlap.
 
 import { isReason } from '../api/errors.ts';
+import type { PodStatus } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import type { Timer } from '../base/env.ts';
 import { CRASH_LOOP, nextBackoff } from './backoff.ts';
@@ -33,6 +34,9 @@ interface Running {
   readonly action: PodAction;
   readonly abort: AbortController;
 }
+
+/** Milliseconds: the first crash back-off, and the usual period of probes. */
+const BACKGROUND_WAIT = 10_000;
 
 export class PodWorker {
   readonly #node: NodeContext;
@@ -67,6 +71,11 @@ export class PodWorker {
 
   get work(): PodWork {
     return this.#work;
+  }
+
+  /** The status as this kubelet sees it, written or about to be. */
+  get status(): PodStatus | undefined {
+    return this.#writer.last ?? this.#work.pod.status;
   }
 
   /** Takes up what a listing, begun at `began`, found of this pod. */
@@ -283,7 +292,7 @@ export class PodWorker {
         verdict: work.verdict,
         waiting: plan.waiting,
         messages: work.messages,
-        previous: this.#writer.last ?? work.pod.status,
+        previous: this.status,
         hostIPs: this.#node.config.nodeIPs,
         podIPs: work.podIPs,
         terminal: plan.stopped,
@@ -297,10 +306,13 @@ export class PodWorker {
     const refresh = this.#work.stop ? undefined : this.#work.volumes.refreshAt;
     const wake = Math.min(plan.wake ?? Infinity, refresh ?? Infinity);
     if (wake === Infinity) return;
-    this.#timer = clock.setTimer(Math.max(0, wake - clock.now()), () => {
+    const wait = Math.max(0, wake - clock.now());
+    const due = () => {
       if (refresh !== undefined && clock.now() >= refresh) this.#work.volumesStale = true;
       this.wake();
-    });
+    };
+    // Renewals and long back-offs are the background: a pod that only waits for them has settled.
+    this.#timer = clock.setTimer(wait, due, { unref: wake === refresh || wait >= BACKGROUND_WAIT });
   }
 
   #lookRejected({ reason, message }: Waiting): void {
