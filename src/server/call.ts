@@ -73,14 +73,6 @@ export function requiredName(op: ApiOp): string {
   return op.name;
 }
 
-/** The field manager of a write: the one told, or the User-Agent up to its first slash, as upstream names it. */
-export function fieldManagerOf(op: ApiOp): string {
-  if (op.options.fieldManager) return op.options.fieldManager;
-  const agent = op.userAgent ?? '';
-  const slash = agent.indexOf('/');
-  return (slash < 0 ? agent : agent.slice(0, slash)).slice(0, 128) || 'unknown';
-}
-
 /** Throws MethodNotAllowed unless the operation has one of these verbs. */
 export function requireVerb(call: Call, ...verbs: readonly Verb[]): void {
   if (!verbs.includes(call.op.verb)) throw methodNotSupported(subjectOf(call.kind), call.op.verb);

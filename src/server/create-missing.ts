@@ -6,8 +6,11 @@ import type { Call } from './call.ts';
 import { createObject } from './registry.ts';
 
 /** Throws Forbidden, in the words of a create, when the user may not. */
-export async function createIfAllowed(call: Call, draft: KubeObject): Promise<KubeObject> {
+export async function createIfAllowed(
+  call: Call,
+  draft: KubeObject,
+  options: { readonly managed?: boolean } = {},
+): Promise<KubeObject> {
   requireAllowed(call.server.authorizer, { ...call.op, verb: 'create' });
-  delete (draft.metadata as Partial<KubeObject['metadata']>).resourceVersion;
-  return createObject(call, call.kind, draft);
+  return createObject(call, call.kind, draft, options);
 }

@@ -19,6 +19,7 @@ import { randomSuffix, rfc3339, uuid } from '../base/env.ts';
 import { admissionOf, type Admission } from './admit.ts';
 import { strategyContext, subjectOf, type Call } from './call.ts';
 import type { Storage } from './caches.ts';
+import { formOf } from './forms.ts';
 import { touchManagedFields } from './managed-fields.ts';
 import { sameJson } from '../api/same-json.ts';
 import { dedupOwners, keepForMain, keepForStatus, nextGeneration } from './write-rules.ts';
@@ -29,12 +30,20 @@ const MAX_GENERATE_NAME = 58;
 /** An update without a version of its own starts over this often; each time somebody else has made progress. */
 const UPDATE_TRIES = 100;
 
-/** Stores a new object. Takes the decoded `draft` over; answers in the form of `kind`. */
-export async function createObject(call: Call, kind: AnyKind, draft: KubeObject): Promise<KubeObject> {
+/**
+ * Stores a new object. Takes the decoded `draft` over; answers in the form of `kind`. `managed`: the draft's managed
+ * fields are final (server-side apply).
+ */
+export async function createObject(
+  call: Call,
+  kind: AnyKind,
+  draft: KubeObject,
+  { managed = false }: { readonly managed?: boolean } = {},
+): Promise<KubeObject> {
   const storage = await call.server.caches.current(kind);
   const admission = admissionOf(call, 'CREATE', kind);
   dedupOwners(call, draft);
-  touchManagedFields(call, kind, undefined, draft);
+  if (!managed) touchManagedFields(call, kind, undefined, draft);
   await admission.mutate(draft, undefined);
   dedupOwners(call, draft);
   const allocation = await allocationFor(call, kind, draft, undefined);
@@ -243,18 +252,6 @@ export function deletionComplete(kind: AnyKind, object: KubeObject): boolean {
   }
   return !deletionGracePeriodSeconds;
 }
-
-/** The object in the form of `kind`; the same one for the same stored object. */
-export function formOf(kind: AnyKind, stored: KubeObject): KubeObject {
-  const { storedAs } = kind;
-  if (!storedAs) return stored;
-  let forms = formsOf.get(kind);
-  if (!forms) formsOf.set(kind, (forms = new WeakMap()));
-  let form = forms.get(stored);
-  if (!form) forms.set(stored, (form = storedAs.from(stored)));
-  return form;
-}
-const formsOf = new WeakMap<AnyKind, WeakMap<KubeObject, KubeObject>>();
 
 function withoutVersion(object: KubeObject): KubeObject {
   const { resourceVersion: _, ...metadata } = object.metadata;

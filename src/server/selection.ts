@@ -8,7 +8,7 @@ import type { KubeObject } from '../api/object.ts';
 import type { ApiOp } from '../api/op.ts';
 import { EVERYTHING, parseSelector, type Selector } from '../api/selectors.ts';
 import { INDEXED_FIELD, type Storage } from './caches.ts';
-import { formOf } from './registry.ts';
+import { formOf } from './forms.ts';
 
 export interface Selection {
   /** The cache scope, and the index value within it. */

@@ -45,6 +45,7 @@ const OPEN_METADATA = new Set([
   'replicasets.apps',
   'daemonsets.apps',
 ]);
+export const hasOpenMetadata = (kind: AnyKind) => !kind.group && OPEN_METADATA.has(kind.plural);
 const METADATA_OF_MAIN = ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const;
 
 /** The status endpoint leaves everything else alone. */

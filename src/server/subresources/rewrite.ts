@@ -8,7 +8,8 @@ import type { ObjectResult } from '../../api/op.ts';
 import { decodeBody, matchName, matchNamespace } from '../body.ts';
 import { requiredName, requireVerb, subjectOf, type Call, type Handler } from '../call.ts';
 import { cloneJson } from '../plain.ts';
-import { formOf, updateObject } from '../registry.ts';
+import { formOf } from '../forms.ts';
+import { updateObject } from '../registry.ts';
 import { patchedDraft } from '../verbs/patch.ts';
 
 export interface Part<T extends KubeObject> {
@@ -42,10 +43,12 @@ async function write(call: Call, part: Part<KubeObject>): Promise<ObjectResult> 
     name,
     subresource: op.subresource,
     unconditional: true,
+    managed: op.patchType === 'apply',
     draft(current) {
       const sent = op.verb === 'patch' ? patchedDraft(call, kind, current!, name) : decodePut(call, kind, name);
       const draft = cloneJson(part.take(sent, current!, call));
       draft.metadata.resourceVersion = sent.metadata.resourceVersion;
+      if (op.patchType === 'apply') draft.metadata.managedFields = sent.metadata.managedFields ?? [];
       return draft;
     },
     validate: (object, old) => part.validate(object, old, call),

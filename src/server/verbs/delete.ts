@@ -8,7 +8,7 @@ import { admissionOf } from '../admit.ts';
 import { requiredName, subjectOf, type Call } from '../call.ts';
 import type { Storage } from '../caches.ts';
 import { planDeletion } from '../deletion.ts';
-import { formOf } from '../registry.ts';
+import { formOf } from '../forms.ts';
 import { selectionOf } from '../selection.ts';
 
 const TRIES = 100;

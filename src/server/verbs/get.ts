@@ -3,7 +3,7 @@
 import { notFound } from '../../api/errors.ts';
 import type { ObjectResult } from '../../api/op.ts';
 import { requiredName, subjectOf, type Call } from '../call.ts';
-import { formOf } from '../registry.ts';
+import { formOf } from '../forms.ts';
 import { waitForVersion } from './resource-version.ts';
 
 export async function get(call: Call): Promise<ObjectResult> {

@@ -7,7 +7,7 @@ import type { ListMeta, ListResult } from '../../api/op.ts';
 import { StoreError } from '../../store/store.ts';
 import type { Call } from '../call.ts';
 import type { Storage } from '../caches.ts';
-import { formOf } from '../registry.ts';
+import { formOf } from '../forms.ts';
 import { selectionOf, type Selection } from '../selection.ts';
 import { decodeToken, encodeToken } from './continue-token.ts';
 import { checkReadOptions, versionNumber, waitForVersion } from './resource-version.ts';

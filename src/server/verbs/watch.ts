@@ -11,7 +11,7 @@ import { StoreError } from '../../store/store.ts';
 import type { CacheEvent } from '../../store/watch-cache.ts';
 import type { Call } from '../call.ts';
 import type { Storage } from '../caches.ts';
-import { formOf } from '../registry.ts';
+import { formOf } from '../forms.ts';
 import { selectionOf, type Selection } from '../selection.ts';
 import { checkReadOptions, versionNumber, waitForVersion } from './resource-version.ts';
 
