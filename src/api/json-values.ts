@@ -34,6 +34,9 @@ export function goText(value: unknown): string {
   return `map[${pairs.map((key) => `${key}:${goText(value[key])}`).join(' ')}]`;
 }
 
+/** An error of no kind of its own: code 500 and no reason, as upstream answers one. */
+export const plainFailure = (message: string) => new StatusError('', message, undefined, 500);
+
 /** What upstream answers to a patch it can read but not apply; the reason is not told to clients. */
 export function patchRejected(why: string): StatusError {
   const error = new StatusError('Invalid', 'the server rejected our request due to an error in our request', {});

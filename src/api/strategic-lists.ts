@@ -1,7 +1,6 @@
 // How lists merge in a strategic merge patch: scalars as sets, objects by their merge key, and in which order.
 
-import { internalError } from './errors.ts';
-import { goText, isObject, type JsonObject } from './json-values.ts';
+import { goText, isObject, plainFailure, type JsonObject } from './json-values.ts';
 import { sameJson } from './same-json.ts';
 import { cleanPatch, PATCH } from './strategic-directives.ts';
 
@@ -23,7 +22,7 @@ export function mergeMaps(
   let merged = [...original];
   let replace = false;
   for (const item of patch) {
-    if (!isObject(item)) throw internalError(`unexpected list element: ${goText(item)}`);
+    if (!isObject(item)) throw plainFailure(`unexpected list element: ${goText(item)}`);
     switch (item[PATCH]) {
       case undefined:
         break;
@@ -36,9 +35,9 @@ export function mergeMaps(
         replace = true;
         break;
       case 'merge':
-        throw internalError('merging lists cannot yet be specified in the patch');
+        throw plainFailure('merging lists cannot yet be specified in the patch');
       default:
-        throw internalError(`unknown patch type: ${goText(item[PATCH])} in map: ${goText(item)}`);
+        throw plainFailure(`unknown patch type: ${goText(item[PATCH])} in map: ${goText(item)}`);
     }
   }
   const rest = patch.filter((item) => !special(item)) as JsonObject[];
@@ -54,7 +53,7 @@ export function mergeMaps(
 
 function keyOf(item: JsonObject, mergeKey: string): unknown {
   const value = item[mergeKey];
-  if (value === undefined) throw internalError(`map: ${goText(item)} does not contain declared merge key: ${mergeKey}`);
+  if (value === undefined) throw plainFailure(`map: ${goText(item)} does not contain declared merge key: ${mergeKey}`);
   return value;
 }
 

@@ -2,8 +2,8 @@
 // `$patch`, `$retainKeys`, `$deleteFromPrimitiveList/x` and `$setElementOrder/x`.
 // https://github.com/kubernetes/community/blob/master/contributors/devel/sig-api-machinery/strategic-merge-patch.md
 
-import { badRequest, internalError } from './errors.ts';
-import { getKey, goText, isObject, setKey, without, type JsonObject } from './json-values.ts';
+import { badRequest } from './errors.ts';
+import { getKey, goText, isObject, plainFailure, setKey, without, type JsonObject } from './json-values.ts';
 import { cleanPatch, DELETE_LIST, ELEMENT_ORDER, fieldBehind, PATCH, RETAIN_KEYS } from './strategic-directives.ts';
 import { deleteScalars, mergeMaps, mergeOrder, mergeScalars } from './strategic-lists.ts';
 import type { StructNode, TypeNode } from './schema.ts';
@@ -13,7 +13,7 @@ type Merge = (original: JsonObject, patch: JsonObject, type: TypeNode | undefine
 
 /**
  * The patched object; what the patch leaves alone is shared with `original`. Neither argument changes.
- * Throws BadRequest for a patch in a wrong form, InternalError for one that does not fit the schema.
+ * Throws BadRequest for a patch in a wrong form, a 500 for one that does not fit the schema.
  */
 export function applyStrategicMerge(original: JsonObject, patch: unknown, struct: StructNode): JsonObject {
   if (isObject(patch)) return mergeObject(original, patch, struct);
@@ -27,7 +27,7 @@ const mergeObject: Merge = (original, patch, type) => {
   const directive = patch[PATCH];
   if (directive === 'replace') return cleanPatch(without(patch, (key) => key === PATCH)) as JsonObject;
   if (directive === 'delete') return {};
-  if (directive !== undefined) throw internalError(`unknown patch type: ${goText(directive)} in map: ${goText(patch)}`);
+  if (directive !== undefined) throw plainFailure(`unknown patch type: ${goText(directive)} in map: ${goText(patch)}`);
   const out = without(retain(original, patch), () => false);
   const ordered = applyElementOrders(out, patch, type);
   for (const key in patch) {
@@ -50,7 +50,7 @@ function childOf(
   const field = type.fields.get(key);
   if (!field) {
     const struct = type.name.slice(type.name.lastIndexOf('.') + 1);
-    throw internalError(`unable to find api field in struct ${struct} for the json field ${JSON.stringify(key)}`);
+    throw plainFailure(`unable to find api field in struct ${struct} for the json field ${JSON.stringify(key)}`);
   }
   return { type: field.type, strategies: field.patchStrategy };
 }
@@ -68,11 +68,11 @@ function mergeList(original: readonly unknown[], patch: readonly unknown[], type
   if (type?.node !== 'list' || !type.patchStrategy.includes('merge')) return cleanPatch([...patch]) as unknown[];
   if (original.length === 0 && patch.length === 0) return [];
   const first = original[0] ?? patch[0];
-  if (Array.isArray(first)) throw internalError('lists of lists are not supported');
+  if (Array.isArray(first)) throw plainFailure('lists of lists are not supported');
   if (!isObject(first)) return mergeScalars(original, patch);
   if (type.mergeKey === undefined) {
     const name = type.items.node === 'struct' ? type.items.name : '';
-    throw internalError(`cannot merge lists without merge key for ${name}`);
+    throw plainFailure(`cannot merge lists without merge key for ${name}`);
   }
   return mergeMaps(original, patch, type.mergeKey, (a, b) => mergeObject(a, b, type.items));
 }

@@ -2,9 +2,9 @@
 // out what the manager named before and nobody else applies, and refuses to overrule other owners unless forced.
 // https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
-import { badRequest, StatusError } from '../errors.ts';
+import { badRequest } from '../errors.ts';
 import type { ManagedFieldsEntry } from '../generated/meta-v1.ts';
-import { isObject, type JsonObject } from '../json-values.ts';
+import { isObject, plainFailure, type JsonObject } from '../json-values.ts';
 import { joinApiVersion, splitApiVersion, type KubeObject } from '../object.ts';
 import { sameJson } from '../same-json.ts';
 import type { StructNode } from '../schema.ts';
@@ -79,9 +79,6 @@ export function applyPatch(live: KubeObject | undefined, applied: unknown, optio
   return { object: object as unknown as JsonObject, managedFields, changed };
 }
 
-/** A plain failure of upstream's: code 500 and no reason. */
-const failure = (message: string) => new StatusError('', message, undefined, 500);
-
 function checkConfig(applied: unknown, live: KubeObject | undefined, options: ApplyOptions): JsonObject {
   const { kind } = options;
   if (!isObject(applied)) throw badRequest('error decoding YAML: the applied object must be an object');
@@ -97,7 +94,7 @@ function checkConfig(applied: unknown, live: KubeObject | undefined, options: Ap
   if (faults.length === 0) return applied;
   const text = (field: 'namespace' | 'name') => String(metadata[field] ?? live?.metadata[field] ?? '');
   const what = `${text('namespace')}/${text('name')}; ${kind.apiVersion}, Kind=${kind.kind}`;
-  throw failure(`failed to create typed patch object (${what}): ${faultsText(faults)}`);
+  throw plainFailure(`failed to create typed patch object (${what}): ${faultsText(faults)}`);
 }
 
 /** The stored owners; an object that was never tracked belongs to `before-first-apply`. */

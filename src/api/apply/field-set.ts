@@ -1,6 +1,6 @@
 // The fields a value has (what an applied configuration owns), and what differs between two values.
 
-import type { JsonObject } from '../json-values.ts';
+import { isObject, type JsonObject } from '../json-values.ts';
 import { sameJson } from '../same-json.ts';
 import type { ListNode } from '../schema.ts';
 import { asMember, EMPTY, isEmptyTree, type FieldTree } from './field-tree.ts';
@@ -51,26 +51,23 @@ function itemSet(list: ListNode, items: readonly unknown[]): FieldTree | undefin
   return isEmptyTree(out) ? undefined : out;
 }
 
-/** What differs between two values. Each part is a set of paths; nothing of it, undefined. */
+/** What differs between two values: sets of paths, or of one node what stands below it. Undefined: nothing. */
 export interface Differences {
   added: FieldTree | undefined;
   modified: FieldTree | undefined;
   removed: FieldTree | undefined;
 }
-type Part = keyof Differences;
 
-const none = (): Differences => ({ added: undefined, modified: undefined, removed: undefined });
+const NONE: Differences = Object.freeze({ added: undefined, modified: undefined, removed: undefined });
+const MODIFIED: Differences = Object.freeze({ ...NONE, modified: EMPTY });
 
-function put(into: Differences, part: Part, element: string, node: FieldTree): void {
-  const tree = (into[part] ??= {}) as Building;
-  tree[element] = node;
-}
-
-/** Skips the same parts by identity, so what an update leaves alone costs nothing. */
-export function differences(type: MaybeType, before: unknown, after: unknown, skip?: SkipFields): Differences {
-  const into = none();
-  diffFields(type, fieldsOf(before) ?? {}, fieldsOf(after) ?? {}, into, skip);
-  return into;
+/** Enters what differs in one field or item into the sets of what holds it. */
+function enter(into: Differences | undefined, element: string, inner: Differences): Differences {
+  const out = into ?? { ...NONE };
+  if (inner.added) ((out.added ??= {}) as Building)[element] = inner.added;
+  if (inner.modified) ((out.modified ??= {}) as Building)[element] = inner.modified;
+  if (inner.removed) ((out.removed ??= {}) as Building)[element] = inner.removed;
+  return out;
 }
 
 /** Fields to leave out: `true`, or what to leave out below. */
@@ -78,63 +75,80 @@ export interface SkipFields {
   readonly [field: string]: true | SkipFields;
 }
 
-function diffFields(type: MaybeType, a: JsonObject, b: JsonObject, into: Differences, skip?: SkipFields): void {
+/** Parts that are the same object on both sides are not looked at, so what an update leaves alone costs nothing. */
+export function differences(type: MaybeType, before: unknown, after: unknown, skip?: SkipFields): Differences {
+  return diffFields(type, fieldsOf(before) ?? {}, fieldsOf(after) ?? {}, skip) ?? NONE;
+}
+
+function diffFields(type: MaybeType, a: JsonObject, b: JsonObject, skip?: SkipFields): Differences | undefined {
+  let out: Differences | undefined;
   for (const key in b) {
-    const skipped = skip?.[key];
-    if (skipped === true) continue;
     const after = b[key];
     const before = Object.hasOwn(a, key) ? a[key] : undefined;
-    if (before !== after) diffNode(childType(type, key), before, after, fieldElement(key), into, skipped);
+    if (before === after || after === undefined) continue;
+    const skipped = skip?.[key];
+    if (skipped === true) continue;
+    const child = childType(type, key);
+    const inner =
+      before === undefined ? { ...NONE, added: wholeTree(child, after) } : diffNode(child, before, after, skipped);
+    if (inner) out = enter(out, fieldElement(key), inner);
   }
   for (const key in a) {
-    if (skip?.[key] === true || a[key] === undefined || (Object.hasOwn(b, key) && b[key] !== undefined)) continue;
-    put(into, 'removed', fieldElement(key), wholeTree(childType(type, key), a[key]));
+    if (a[key] === undefined || (Object.hasOwn(b, key) && b[key] !== undefined) || skip?.[key] === true) continue;
+    out = enter(out, fieldElement(key), { ...NONE, removed: wholeTree(childType(type, key), a[key]) });
   }
+  return out;
 }
 
-function diffNode(
-  type: MaybeType,
-  a: unknown,
-  b: unknown,
-  element: string,
-  into: Differences,
-  skip?: SkipFields,
-): void {
-  if (b === undefined) return;
-  if (a === undefined) return put(into, 'added', element, wholeTree(type, b));
+/** Both values are there. */
+function diffNode(type: MaybeType, a: unknown, b: unknown, skip?: SkipFields): Differences | undefined {
   const list = mergingList(type);
-  const inner = none();
   if (list) {
     const [left, right] = [itemsOf(a), itemsOf(b)];
-    if (!left || !right || left.length + right.length === 0) return diffLeaf(a, b, element, into);
-    diffItems(list, left, right, inner);
-  } else {
-    const [left, right] = mergesFields(type) ? [fieldsOf(a), fieldsOf(b)] : [];
-    if (!left || !right || (isEmptyObject(left) && isEmptyObject(right))) return diffLeaf(a, b, element, into);
-    diffFields(type, left, right, inner, skip);
+    if (left && right && left.length + right.length > 0) return diffItems(list, left, right);
+  } else if (mergesFields(type)) {
+    const [left, right] = [fieldsOf(a), fieldsOf(b)];
+    if (left && right && !(isEmptyObject(left) && isEmptyObject(right))) return diffFields(type, left, right, skip);
   }
-  if (inner.added) put(into, 'added', element, inner.added);
-  if (inner.modified) put(into, 'modified', element, inner.modified);
-  if (inner.removed) put(into, 'removed', element, inner.removed);
+  return sameJson(a, b) ? undefined : MODIFIED;
 }
 
-function diffLeaf(a: unknown, b: unknown, element: string, into: Differences): void {
-  if (!sameJson(a, b)) put(into, 'modified', element, EMPTY);
-}
-
-function diffItems(list: ListNode, a: readonly unknown[], b: readonly unknown[], into: Differences): void {
+function diffItems(list: ListNode, a: readonly unknown[], b: readonly unknown[]): Differences | undefined {
+  let out: Differences | undefined;
+  if (inSamePlaces(list, a, b)) {
+    for (let i = 0; i < b.length; i++) {
+      const inner = a[i] === b[i] ? undefined : diffNode(list.items, a[i], b[i]);
+      const element = inner && itemElement(list, b[i]);
+      if (inner && element !== undefined) out = enter(out, element, inner);
+    }
+    return out;
+  }
   const before = byElement(list, a);
   const after = byElement(list, b);
   for (const [element, items] of after) {
     const old = before.get(element);
-    if (!old) put(into, 'added', element, wholeTree(list.items, items[0]));
-    else if (old.length === 1 && items.length === 1) {
-      if (old[0] !== items[0]) diffNode(list.items, old[0], items[0], element, into);
-    } else diffLeaf(old, items, element, into);
+    let inner: Differences | undefined;
+    if (!old) inner = { ...NONE, added: wholeTree(list.items, items[0]) };
+    else if (old.length > 1 || items.length > 1) inner = sameJson(old, items) ? undefined : MODIFIED;
+    else if (old[0] !== items[0]) inner = diffNode(list.items, old[0], items[0]);
+    if (inner) out = enter(out, element, inner);
   }
   for (const [element, items] of before) {
-    if (!after.has(element)) put(into, 'removed', element, wholeTree(list.items, items[0]));
+    if (!after.has(element)) out = enter(out, element, { ...NONE, removed: wholeTree(list.items, items[0]) });
   }
+  return out;
+}
+
+/** Most updates change items where they stand; then nobody needs their elements. */
+function inSamePlaces(list: ListNode, a: readonly unknown[], b: readonly unknown[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < b.length; i++) {
+    const [left, right] = [a[i], b[i]];
+    if (left === right) continue;
+    if (list.listType === 'set' || !isObject(left) || !isObject(right)) return false;
+    for (const key of list.listMapKeys) if (left[key] !== right[key]) return false;
+  }
+  return true;
 }
 
 /** Items that share their keys, which only broken lists have, stand together. */

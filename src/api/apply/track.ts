@@ -116,11 +116,12 @@ export function trackUpdate(
   const { changed, removed } = changesIn(kind.apiVersion)!;
   const single = [...owners.values()].every((owner) => owner.apiVersion === kind.apiVersion);
   if (single && isEmptyTree(changed) && isEmptyTree(removed)) return entries as ManagedFieldsEntry[] | undefined;
-  const next = releaseChanges(owners, changesIn);
   const gained = difference(changed, removed);
-  if (!isEmptyTree(gained)) {
-    const self = { manager, operation: 'Update', apiVersion: kind.apiVersion, subresource } as const;
-    const key = ownerKey(self);
+  const self = { manager, operation: 'Update', apiVersion: kind.apiVersion, subresource } as const;
+  const key = ownerKey(self);
+  const gains = !isEmptyTree(gained);
+  const next = releaseChanges(owners, changesIn, gains ? key : undefined);
+  if (gains) {
     const before = owners.get(key);
     const set = before ? difference(union(before.set, changed), removed) : gained;
     next.set(key, { ...self, set: live ? set : intern(set), time: timeOf(options.now) });
@@ -128,13 +129,15 @@ export function trackUpdate(
   return writeOwners(next);
 }
 
-/** Owners without what changed: it now belongs to the writer, or to nobody. */
+/** Owners without what changed: it now belongs to the writer, whose key is `except`, or to nobody. */
 export function releaseChanges(
   owners: ReadonlyMap<string, Owner>,
   changesIn: (apiVersion: string) => Changes | undefined,
+  except?: string,
 ): Map<string, Owner> {
   const out = new Map<string, Owner>();
   for (const [key, owner] of owners) {
+    if (key === except) continue;
     const changes = changesIn(owner.apiVersion);
     if (!changes) continue;
     out.set(key, withSet(owner, difference(difference(owner.set, changes.changed), changes.removed)));
