@@ -9,12 +9,8 @@ import type { Env } from '../base/env.ts';
 import { Pki, apiServerNames, type KeyPair } from '../host/pki.ts';
 import { listen, type Listener } from '../host/listener.ts';
 import { tokenSigner } from '../host/token-signer.ts';
-import { Authenticator } from '../server/authn/authenticator.ts';
-import { boundObjects } from '../server/authn/bound-objects.ts';
-import { authenticationHandlers } from '../server/authn/reviews.ts';
-import { fixedTokens, serviceAccountTokens } from '../server/authn/token-authenticator.ts';
+import type { Authenticator } from '../server/authn/authenticator.ts';
 import { parseTokenFile } from '../server/authn/token-file.ts';
-import { createTokenIssuer } from '../server/authn/token-issuer.ts';
 import type { Caches } from '../server/caches.ts';
 import type { Handler } from '../server/call.ts';
 import { Discovery } from '../server/discovery.ts';
@@ -25,11 +21,10 @@ import type { PathHandler, StreamHandler } from '../server/http-exchange.ts';
 import { OpenApi } from '../server/openapi.ts';
 import type { Descriptions } from '../server/openapi-schemas.ts';
 import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
-import { serviceAccountToken } from '../server/subresources/service-account-token.ts';
+import { authentication, ISSUER } from './authentication.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { GIT_VERSION, versionInfo } from './version.ts';
 
-const ISSUER = 'https://kubernetes.default.svc.cluster.local';
 /** Certificates are looked at this often, and renewed in time. */
 const RENEWAL_CHECK = 12 * 3_600_000;
 
@@ -62,23 +57,16 @@ export class ApiFront {
   }
 
   /** For `ControlPlaneOptions.handlers`. */
-  readonly handlers = (caches: Caches): (readonly [string, Handler])[] => {
+  readonly handlers = (caches: Caches): readonly (readonly [string, Handler])[] => {
     const { env, tokenAuthFile, anonymous } = this.#options;
-    const fixed = tokenAuthFile ? [fixedTokens(readTokens(tokenAuthFile))] : [];
-    const accounts = serviceAccountTokens({
-      clock: env.clock,
-      issuers: [ISSUER],
-      keys: [this.#signer],
-      objects: boundObjects(caches),
-    });
-    this.#authenticator = new Authenticator({
-      log: env.log.child('apiserver'),
-      tokens: [...fixed, accounts],
-      audiences: [ISSUER],
+    const { authenticator, handlers } = authentication(caches, {
+      env,
+      signer: this.#signer,
+      ...(tokenAuthFile ? { tokens: readTokens(tokenAuthFile) } : {}),
       ...(anonymous === undefined ? {} : { anonymous }),
     });
-    const issuer = createTokenIssuer({ env, issuer: ISSUER, audiences: [ISSUER], signer: this.#signer });
-    return [...authenticationHandlers(this.#authenticator), ['serviceaccounts/token', serviceAccountToken(issuer)]];
+    this.#authenticator = authenticator;
+    return handlers;
   };
 
   /** Opens the port. Rejects with a plain message when it cannot be had. */

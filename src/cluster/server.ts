@@ -72,17 +72,24 @@ export async function startServer(options: ServerOptions, { signal }: { signal: 
   const store = openStore(options.store, options.dataDir);
   const clusterIp = firstAddress(options.serviceCidr);
   const address = options.advertiseAddress ?? machineAddress();
+  let listener: Listener;
   const front = new ApiFront({ ...options, pki, clusterIp });
   const plane = createControlPlane({
     ...options,
     store,
     serviceRanges: { clusterIPs: options.serviceCidr, ...(options.nodePorts ? { nodePorts: options.nodePorts } : {}) },
     handlers: front.handlers,
-    advertise: { addresses: [address], port: options.port, clusterIPs: options.serviceCidr },
+    advertise: {
+      addresses: [address],
+      // Port 0 takes a free one, known once it is open: bootstrap reads it then.
+      get port() {
+        return listener.port;
+      },
+      clusterIPs: options.serviceCidr,
+    },
     rootCa: pki.ca,
     controllers: options.controllers?.(pki) ?? [],
   });
-  let listener: Listener;
   try {
     listener = await front.listen(plane);
     await plane.bootstrap();

@@ -1,6 +1,7 @@
 // The versions a cluster tells: the API's, with the project's own as build metadata, and this package's.
 
 import { readFileSync } from 'node:fs';
+import { KUBERNETES_VERSION } from './kubernetes-version.ts';
 import { RELEASE } from '../api/generated/facts.ts';
 import type { VersionInfo } from '../server/plain-paths.ts';
 
@@ -21,7 +22,7 @@ function packageVersion(): string {
 }
 
 export const CORACLE_VERSION = packageVersion();
-export const KUBERNETES_VERSION = `v${RELEASE}.0`;
+export { KUBERNETES_VERSION };
 export const GIT_VERSION = `${KUBERNETES_VERSION}+coracle.${CORACLE_VERSION}`;
 
 export function versionInfo(): VersionInfo {

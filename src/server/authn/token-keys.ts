@@ -5,12 +5,12 @@ export interface PublicJwk {
   readonly kty: string;
   readonly use: 'sig';
   readonly kid: string;
-  readonly alg: 'ES256' | 'RS256';
+  readonly alg: 'ES256' | 'RS256' | 'HS256';
   readonly [parameter: string]: string;
 }
 
 export interface TokenKey {
-  readonly alg: 'ES256' | 'RS256';
+  readonly alg: 'ES256' | 'RS256' | 'HS256';
   /** Base64url of the SHA-256 of the public key in SPKI form. */
   readonly kid: string;
   readonly jwk: PublicJwk;
