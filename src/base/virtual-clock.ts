@@ -42,7 +42,13 @@ export class VirtualClock implements Clock {
 
   /** `unref` marks a background timer: `settle` does not wait for it. */
   setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer {
-    const entry: Entry = { at: this.#now + Math.max(0, ms), seq: this.#seq++, fn, background: options?.unref ?? false };
+    // Whole milliseconds, as on a real clock: jitter must not put the world between two of them.
+    const entry: Entry = {
+      at: this.#now + Math.ceil(Math.max(0, ms)),
+      seq: this.#seq++,
+      fn,
+      background: options?.unref ?? false,
+    };
     this.#timers.push(entry);
     return { cancel: () => void (entry.fn = undefined) };
   }

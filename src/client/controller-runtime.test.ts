@@ -342,6 +342,26 @@ describe('runController', () => {
     expect(seen).toEqual([undefined, 1, 2, 3, undefined]);
   });
 
+  it('lets a key rest while changes gather', async () => {
+    let plans = 0;
+    await config('one');
+    await start({
+      plan() {
+        plans++;
+        return { actions: [], rest: 100 };
+      },
+    });
+    for (let i = 0; i < 10; i++) {
+      await test.client.patch(ConfigMap, { namespace: 'a', name: 'one' }, 'merge', { data: { i: String(i) } });
+      await idle();
+    }
+    expect(plans).toBe(1);
+    await test.clock.advance(100);
+    expect(plans).toBe(2);
+    await test.clock.advance(1000);
+    expect(plans).toBe(2);
+  });
+
   it('works on as many keys at once as it has workers, never twice on one', async () => {
     for (const name of ['a', 'b', 'c', 'd']) await config(name);
     const open = new Map<string, () => void>();

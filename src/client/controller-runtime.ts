@@ -186,7 +186,7 @@ class ControllerRuntime {
       }
       if (planned.actions.length === 0) {
         this.#settle(key, planned);
-        this.#queue.done(key);
+        this.#finish(key, planned, undefined);
         return;
       }
       this.#spawn(key, () => planned);
@@ -219,13 +219,19 @@ class ControllerRuntime {
       this.#remember(key, plan);
       this.#retry(key, error instanceof ActionFailure ? error.cause : (error as Error));
     }
-    const passed = this.#barrier.passed(writes);
-    if (passed) void this.#hold(key, passed);
-    else this.#queue.done(key);
+    this.#finish(key, plan, this.#barrier.passed(writes));
   }
 
   /** The worker moves on to other keys while this one waits. */
-  async #hold(key: string, passed: Promise<unknown>): Promise<void> {
+  #finish(key: string, plan: Plan, passed: Promise<unknown> | undefined): void {
+    if (!passed && !plan.rest) return this.#queue.done(key);
+    const { env } = this.#context;
+    const rested = plan.rest ? sleep(env, plan.rest, { signal: this.#signal }).catch(() => {}) : undefined;
+    void Promise.all([rested, passed && this.#shown(key, passed)]).then(() => this.#queue.done(key));
+  }
+
+  /** Resolves when the caches show what was written, or when waiting for that has lost its sense. */
+  async #shown(key: string, passed: Promise<unknown>): Promise<void> {
     const timeout = new AbortController();
     const end = AbortSignal.any([timeout.signal, this.#signal]);
     const late = sleep(this.#context.env, BARRIER_TIMEOUT, { signal: end, unref: true }).then(
@@ -234,7 +240,6 @@ class ControllerRuntime {
     );
     await Promise.race([passed, late]);
     timeout.abort();
-    this.#queue.done(key);
   }
 
   async #apply(key: string, plan: Plan, writes: Writes): Promise<void> {

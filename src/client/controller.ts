@@ -62,6 +62,11 @@ export interface Plan {
   readonly again?: number;
   /** `again` is a distant look (a deadline, a schedule): the system counts as settled meanwhile. */
   readonly idle?: boolean;
+  /**
+   * Milliseconds before this key is planned again, whatever changes meanwhile. For keys whose plan looks at thousands of
+   * objects: changes gather instead of each costing a look at them all.
+   */
+  readonly rest?: number;
   /** What to write when an action failed, before the key is retried: a condition in the status, say. */
   failed?(error: Error, action: Action): readonly Action[];
   /** Handed to the next plan of this key, and forgotten when that plan does not hand it on. Lost at a restart. */

@@ -86,7 +86,7 @@ function eventOf(note: EventNote & { readonly about: KubeObject }, options: Even
 
 /** Upstream takes the clock's nanoseconds; ours has milliseconds, so the rest is drawn to keep names apart. */
 function eventName(object: string, env: Env): string {
-  const nanos = BigInt(env.clock.now()) * 1_000_000n + BigInt(Math.floor(env.random.next() * 1_000_000));
+  const nanos = BigInt(Math.floor(env.clock.now())) * 1_000_000n + BigInt(Math.floor(env.random.next() * 1_000_000));
   return `${object}.${nanos.toString(16)}`;
 }
 

@@ -16,7 +16,7 @@ import { expiredHistory, historyOf } from './daemon-set-history.ts';
 import { daemonPod, isUpdated, placement, targetNode } from './daemon-set-nodes.ts';
 import { byAge, manage, roll, type FailureMemory, type Site, type Steps } from './daemon-set-rollout.ts';
 import { availableIn, claimKeys, isTerminal, ORPHANS, orphanIndex, sameLabels } from './pod-state.ts';
-import { createPodAction, deletePod } from './replicas.ts';
+import { createPodAction, deletePod, restAfter } from './replicas.ts';
 import { sameValue } from './same-value.ts';
 
 /** Pods created, and deleted, by one plan at most. */
@@ -107,6 +107,7 @@ function planDaemonSet(key: string, view: View, now: number, memory?: unknown): 
     ],
     failed: (_, action) => (changes.includes(action) ? statusActions : []),
     ...(waits.length ? { again: Math.min(...waits) } : {}),
+    ...restAfter(sites.length),
     ...(Object.keys(managed.failures).length ? { memory: managed.failures } : {}),
   };
 }

@@ -18,6 +18,12 @@ import { sameValue } from './same-value.ts';
 /** Pods created or deleted by one plan at most. */
 const BURST = 500;
 
+/** Up to here every change is looked at when it comes; above, changes gather for a tenth of a millisecond per object. */
+const AT_ONCE = 500;
+
+/** How long a plan over `count` objects rests before the next. */
+export const restAfter = (count: number) => (count > AT_ONCE ? { rest: Math.ceil(count / 10) } : {});
+
 /** What the two kinds have in common, in the form the core needs. */
 export interface ReplicaOwner {
   readonly kind: AnyKind;
@@ -57,6 +63,7 @@ export function planReplicas(owner: ReplicaOwner, view: View, now: number): Plan
     actions: [...claims, ...(changes.length ? [changes] : []), ...updates()],
     failed: (error, action) => (changes.includes(action) ? updates(error) : []),
     ...(again === undefined ? {} : { again }),
+    ...restAfter(active.length),
   };
 }
 
