@@ -35,7 +35,7 @@ export function openApiHandler(openApi: OpenApi): PathHandler {
     match: (path) => path === '/openapi/v2' || path === '/openapi/v3' || path.startsWith('/openapi/v3/'),
     async handle(exchange, { path }) {
       if (path === '/openapi/v2') {
-        const contentType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+        const contentType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
         return exchange.respond(200, { 'content-type': contentType });
       }
       const document = await openApi.document(path);
