@@ -1,15 +1,21 @@
 // Controllers on a test server, without nodes: a test plays scheduler and kubelet by hand.
 
 import { Namespace } from '../api/kinds/core/namespace.ts';
+import type { ClusterRole } from '../api/kinds/rbac/cluster-role.ts';
+import type { ClusterRoleBinding } from '../api/kinds/rbac/cluster-role-binding.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { Event } from '../api/kinds/core/event.ts';
 import { keyOf } from '../api/object.ts';
 import { rfc3339 } from '../base/env.ts';
 import { drainMicrotasks } from '../base/virtual-clock.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
+import { roleOf } from '../client/controller-rbac.ts';
 import { runControllers } from '../client/controller-runtime.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { targetNode } from '../controllers/daemon-set-nodes.ts';
+import type { Authorizer } from '../server/authorizer.ts';
+import { bindController } from '../server/authz/bootstrap-policy.ts';
+import { RbacAuthorizer, type RbacSource } from '../server/authz/rbac.ts';
 import { createTestServer, type TestServer, type TestServerOptions } from './test-server.ts';
 
 export interface TestControllers extends TestServer {
@@ -28,7 +34,7 @@ export async function startControllers(
   definitions: readonly ControllerDefinition[],
   options: TestServerOptions = {},
 ): Promise<TestControllers> {
-  const test = createTestServer(options);
+  const test = createTestServer({ authorizer: rolesOf(definitions), ...options });
   const { client, clock, env } = test;
   await client.create(Namespace, { metadata: { name: 'default' } } as Namespace);
   const abort = new AbortController();
@@ -69,6 +75,20 @@ export async function startControllers(
       test.close();
     },
   };
+}
+
+/** A controller may do what its definition grants, and nothing else: what it lacks would be missed in a real cluster. */
+function rolesOf(definitions: readonly ControllerDefinition[]): Authorizer {
+  const roles = definitions.map(roleOf) as ClusterRole[];
+  const bindings = definitions.map(({ name }) => bindController(name)) as ClusterRoleBinding[];
+  const source: RbacSource = {
+    generation: () => 1,
+    clusterRole: (name) => roles.find((role) => role.metadata.name === name),
+    role: () => undefined,
+    clusterRoleBindings: () => bindings,
+    roleBindings: () => [],
+  };
+  return new RbacAuthorizer(source);
 }
 
 function serviceAccount({ name }: ControllerDefinition) {
