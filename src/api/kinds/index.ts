@@ -15,7 +15,11 @@ import { ReplicationController } from './core/replication-controller.ts';
 import { Deployment } from './apps/deployment.ts';
 import { ReplicaSet } from './apps/replica-set.ts';
 import { DaemonSet } from './apps/daemon-set.ts';
+import { StatefulSet } from './apps/stateful-set.ts';
 import { ControllerRevision } from './apps/controller-revision.ts';
+import { Job } from './batch/job.ts';
+import { CronJob } from './batch/cron-job.ts';
+import { PodDisruptionBudget } from './policy/pod-disruption-budget.ts';
 import { EndpointSlice } from './discovery/endpoint-slice.ts';
 import { Lease } from './coordination/lease.ts';
 import { Event as EventsEvent } from './events/event.ts';
@@ -47,7 +51,11 @@ export const builtinKinds: readonly AnyKind[] = [
   Deployment,
   ReplicaSet,
   DaemonSet,
+  StatefulSet,
   ControllerRevision,
+  Job,
+  CronJob,
+  PodDisruptionBudget,
   EndpointSlice,
   Lease,
   EventsEvent,
