@@ -29,11 +29,27 @@ export function encodeProtobuf(object: Partial<KubeObject>, struct?: StructNode)
   return out;
 }
 
+type WireField = { readonly number: number } & ({ readonly inner: StructNode } | { readonly field: FieldNode });
+const layouts = new WeakMap<StructNode, readonly WireField[]>();
+
+/** What a message holds, in the order of the wire. */
+function layoutOf(struct: StructNode): readonly WireField[] {
+  let layout = layouts.get(struct);
+  if (layout) return layout;
+  const fields: WireField[] = struct.wireMessages.map(({ number, struct: inner }) => ({ number, inner }));
+  for (const field of struct.fields.values()) {
+    if (field.number !== undefined) fields.push({ number: field.number, field });
+  }
+  layout = fields.sort((a, b) => a.number - b.number);
+  layouts.set(struct, layout);
+  return layout;
+}
+
 export function encodeMessage(struct: StructNode, value: JsonObject): Uint8Array {
   const writer = new WireWriter();
-  for (const { number, struct: inner } of struct.wireMessages) writer.field(number, encodeMessage(inner, value));
-  for (const field of struct.fields.values()) {
-    if (field.number !== undefined) writeField(writer, field.number, field, value[field.name]);
+  for (const part of layoutOf(struct)) {
+    if ('inner' in part) writer.field(part.number, encodeMessage(part.inner, value));
+    else writeField(writer, part.number, part.field, value[part.field.name]);
   }
   return writer.finish();
 }
@@ -49,7 +65,8 @@ function writeField(writer: WireWriter, number: number, field: FieldNode, value:
   } else if (type.node === 'list') {
     for (const item of value as unknown[]) writeItem(writer, number, type.items, item);
   } else if (type.node === 'map') {
-    for (const [key, item] of Object.entries(value)) writer.field(number, entry(key, type.values, item));
+    const map = value as JsonObject;
+    for (const key of Object.keys(map).sort()) writer.field(number, entry(key, type.values, map[key]));
   } else writeItem(writer, number, type, value);
 }
 
