@@ -23,6 +23,23 @@ describe('bodies', () => {
     });
   });
 
+  it('writes what kubectl 1.33 sends for `create poddisruptionbudget`, byte for byte', () => {
+    const budget = {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name: 'p' },
+      spec: { minAvailable: '50%', selector: { matchLabels: { a: 'b' } } },
+      status: { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 },
+    };
+    const body = bytes(
+      atob(
+        'azhzAAogCglwb2xpY3kvdjESE1BvZERpc3J1cHRpb25CdWRnZXQSNgoRCgFwEgAaACIAKgAyADgAQgASFQoJCAEQABoDNTAlEggKBgoBYRIBYhoKCAAYACAAKAAwABoAIgA=',
+      ),
+    );
+    expect(roundTrip(budget)).toEqual(budget);
+    expect(encodeProtobuf(budget)).toEqual(body);
+  });
+
   it('finds meta types in any group', () => {
     const options = {
       apiVersion: 'apps/v1',
