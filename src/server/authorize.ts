@@ -24,6 +24,8 @@ export function permissionVerb(op: ApiOp): string {
 }
 
 export function attributesOf(op: ApiOp): Attributes {
+  // A namespace counts as being inside itself: who may read a namespace's content may be allowed to read it.
+  const itself = op.resource === 'namespaces' && !op.group ? op.name : undefined;
   return {
     user: op.user,
     verb: permissionVerb(op),
@@ -31,7 +33,7 @@ export function attributesOf(op: ApiOp): Attributes {
     version: op.version,
     resource: op.resource,
     subresource: op.subresource ?? '',
-    namespace: op.namespace ?? '',
+    namespace: op.namespace ?? itself ?? '',
     name: op.name ?? '',
   };
 }

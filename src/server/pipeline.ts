@@ -11,8 +11,9 @@ import { requireAllowed } from './authorize.ts';
 import { decodeBody, matchNamespace } from './body.ts';
 import type { Authorizer } from './authorizer.ts';
 import { handlerKey, subjectOf, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
-import type { Caches } from './caches.ts';
-import { KindRegistry } from './kind-registry.ts';
+import { prefixOf, type Caches } from './caches.ts';
+import { expireEvents } from './event-expiry.ts';
+import { KindRegistry, storageKind } from './kind-registry.ts';
 import { subresourceHandlers } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
 import { remove, removeCollection } from './verbs/delete.ts';
@@ -39,6 +40,8 @@ export interface ApiServerOptions {
   /** By resource: `services`. */
   readonly allocators?: Iterable<readonly [string, Allocator]>;
   readonly nodeConnector?: NodeConnector;
+  /** Milliseconds after which an Event is forgotten; an hour unless told, 0 for never. */
+  readonly eventTtl?: number;
   /** Before authorization. */
   readonly audit?: (op: ApiOp) => void;
   /** After the answer is known: audit trails and metrics. */
@@ -69,6 +72,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     allocators: new Map(options.allocators),
     nodeConnector: options.nodeConnector,
   };
+  const stopDropping = core.kinds.onChange(({ added, removed }) => {
+    if (!removed || added) return;
+    const prefix = prefixOf(storageKind(removed));
+    if (!core.kinds.list().some((kind) => prefixOf(storageKind(kind)) === prefix)) core.caches.drop(removed);
+  });
+  const stopExpiry = options.eventTtl === 0 ? undefined : expireEvents(core.caches, env, options.eventTtl);
   const handle = async (op: ApiOp, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ApiResult> => {
     const began = options.observe ? env.clock.monotonic() : 0;
     const done = (outcome: { result?: ApiResult; error?: StatusError }) =>
@@ -98,7 +107,11 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const stored = core.kinds.list().filter((kind) => !kind.virtual);
       await Promise.all(stored.map((kind) => core.caches.current(kind)));
     },
-    close: () => core.caches.close(),
+    close() {
+      stopExpiry?.();
+      stopDropping();
+      core.caches.close();
+    },
   };
 }
 

@@ -3,6 +3,7 @@
 import { badRequest } from '../../api/errors.ts';
 import type { ExecOptions } from '../../api/node-api.ts';
 import type { ConnectResult } from '../../api/op.ts';
+import { requireAllowed } from '../authorize.ts';
 import { requireVerb, type Call } from '../call.ts';
 import { flag } from './pod-log.ts';
 import { chooseContainer, nodeOf, podOf, targetOf } from './pod-target.ts';
@@ -42,6 +43,7 @@ export async function podAttach(call: Call): Promise<ConnectResult> {
 
 export async function podPortForward(call: Call): Promise<ConnectResult> {
   requireVerb(call, 'connect');
+  requireCreate(call);
   const pod = await podOf(call);
   const node = nodeOf(call, pod);
   const target = targetOf(pod, '');
@@ -51,8 +53,14 @@ export async function podPortForward(call: Call): Promise<ConnectResult> {
   };
 }
 
+/** A WebSocket begins with a GET, but to read a pod is not to be allowed to run something in it. */
+function requireCreate({ op, server }: Call): void {
+  if (op.connect?.method === 'GET') requireAllowed(server.authorizer, { ...op, verb: 'create' });
+}
+
 async function conversation(call: Call) {
   requireVerb(call, 'connect');
+  requireCreate(call);
   const query = call.op.options.query ?? new URLSearchParams();
   const pod = await podOf(call);
   const container = chooseContainer(pod, query.get('container'));
