@@ -98,8 +98,9 @@ function unknown(
     restartCount: 0,
     state: { waiting: { reason: defaultWaiting } },
   };
-  if (!previous?.containerID) return bare;
+  if (!previous) return bare;
   const { restartCount, lastState = {}, state } = previous;
+  if (!previous.containerID) return { ...bare, restartCount, lastState };
   if (state?.terminated) {
     // Its record was collected after it had ended; what was written stays true.
     return { ...previous, ready: false };
@@ -111,7 +112,7 @@ function unknown(
       reason: 'ContainerStatusUnknown',
     },
   };
-  return { ...bare, restartCount, lastState: state?.running ? lost : lastState };
+  return { ...bare, restartCount: restartCount + 1, lastState: state?.running ? lost : lastState };
 }
 
 /** A container that is to run but does not shows why it waits; how it ended moves to lastState. */

@@ -4,7 +4,7 @@
 import type { NodeCondition, NodeStatus } from '../api/generated/core-v1.ts';
 import type { Node } from '../api/kinds/core/node.ts';
 import type { Draft } from '../api/object.ts';
-import { parseQuantity, Quantity } from '../api/quantity.ts';
+import { canonicalQuantity, parseQuantity, Quantity } from '../api/quantity.ts';
 import { rfc3339 } from '../base/env.ts';
 import type { KubeletConfig } from './config.ts';
 import type { Machine, Pressure } from './host.ts';
@@ -41,13 +41,15 @@ export function nodeLabels({ config, machine }: Pick<NodeFacts, 'config' | 'mach
 }
 
 export function nodeCapacity({ config, machine }: Pick<NodeFacts, 'config' | 'machine'>): Record<string, string> {
-  return {
+  const all = {
     cpu: String(machine.cpus),
     'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,
     memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
     pods: String(config.maxPods),
     ...config.capacity,
   };
+  // As the API stores them, or each report would look like a change.
+  return Object.fromEntries(Object.entries(all).map(([name, text]) => [name, canonicalQuantity(text)]));
 }
 
 export function nodeAllocatable(facts: Pick<NodeFacts, 'config' | 'machine'>): Record<string, string> {
@@ -80,8 +82,10 @@ export function newNode(facts: NodeFacts): Draft<Node> {
 export function nodeStatus(facts: NodeFacts, old: NodeStatus | undefined, heartbeat = true): NodeStatus {
   const { config, machine, runtime } = facts;
   const known = (old?.conditions ?? []).filter((c) => !OWNED.has(c.type));
+  const { images: _, ...kept } = old ?? {};
+  const images = imageList(facts.images);
   return {
-    ...old,
+    ...kept,
     addresses: [
       ...config.nodeIPs.map((address) => ({ address, type: 'InternalIP' })),
       { address: config.hostname ?? config.nodeName, type: 'Hostname' },
@@ -90,7 +94,8 @@ export function nodeStatus(facts: NodeFacts, old: NodeStatus | undefined, heartb
     capacity: nodeCapacity(facts),
     conditions: [...known, ...conditions(facts, old, heartbeat)],
     daemonEndpoints: { kubeletEndpoint: { Port: config.port } },
-    images: imageList(facts.images),
+    // The API drops empty lists.
+    ...(images.length ? { images } : {}),
     nodeInfo: {
       architecture: machine.arch,
       bootID: machine.bootId,

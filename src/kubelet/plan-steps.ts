@@ -131,7 +131,7 @@ export function start(input: PlanInput, plan: PodPlan, target: SpecContainer): v
 /** The restart count to go on from when the runtime has forgotten the container but the API has not. */
 function priorRestarts(pod: Pod, name: string): number {
   for (const status of allStatuses(pod.status)) {
-    if (status.name === name && status.containerID) return status.restartCount + 1;
+    if (status.name === name) return status.containerID ? status.restartCount + 1 : status.restartCount;
   }
   return 0;
 }
