@@ -47,17 +47,22 @@ export function send(stream: Writable, body: Body | undefined): void {
     return;
   }
   const source = blocks(body);
+  // The last block goes with the end: a frame of its own for the end costs as much as a small answer.
+  let next = source.next();
   const pump = () => {
-    while (!stream.destroyed) {
-      const next = source.next();
+    while (!next.done && !stream.destroyed) {
+      const block = next.value;
+      next = source.next();
       if (next.done) {
         stream.off('drain', pump);
-        stream.end();
-        return;
-      }
-      if (!stream.write(next.value)) return;
+        stream.end(block);
+      } else if (!stream.write(block)) return;
     }
   };
+  if (next.done) {
+    stream.end();
+    return;
+  }
   stream.on('drain', pump);
   pump();
 }
