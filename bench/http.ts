@@ -1,6 +1,8 @@
 // What the API server costs over a bare HTTP/2 server that sends the same bytes, measured in turns in one run: GET of 2 KB,
 // LIST of 2,000 objects, and one event to 1,000 watchers. Clients run in a thread of their own. `node bench/http.ts`
 
+/* oxlint-disable unicorn/require-post-message-target-origin -- threads have no origin */
+
 import { connect, createSecureServer, type ClientHttp2Session } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
