@@ -88,7 +88,10 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     caches,
     kinds: builtinKinds,
     authorizer,
-    admission: admissionPlugins({ caches, env, authorizer }, options.admission),
+    admission: admissionPlugins(
+      { caches, env, authorizer, rbac: modes.includes('RBAC') ? rbac : undefined },
+      options.admission,
+    ),
     handlers: [
       ...subresourceHandlers,
       ...reviewHandlers(modes.includes('RBAC') ? rbac : undefined),

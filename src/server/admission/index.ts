@@ -3,6 +3,8 @@
 import type { Env } from '../../base/env.ts';
 import type { AdmissionPlugin } from '../admission.ts';
 import type { Authorizer } from '../authorizer.ts';
+import { escalationCheck } from '../authz/escalation.ts';
+import type { RbacAuthorizer } from '../authz/rbac.ts';
 import type { Caches } from '../caches.ts';
 import { certificateSigning } from './certificate-signing.ts';
 import { defaultTolerationSeconds } from './default-toleration-seconds.ts';
@@ -25,11 +27,13 @@ export interface AdmissionContext {
   readonly caches: Caches;
   readonly env: Env;
   readonly authorizer: Authorizer;
+  /** Where RBAC is in use: what users hold, which they may not give away beyond. */
+  readonly rbac?: RbacAuthorizer | undefined;
 }
 
 /** Throws for a name that no plugin has. */
 export function admissionPlugins(context: AdmissionContext, options: AdmissionOptions = {}): AdmissionPlugin[] {
-  const { caches, env, authorizer } = context;
+  const { caches, env, authorizer, rbac } = context;
   const all = [
     namespaceLifecycle(caches),
     nodeRestriction(caches),
@@ -38,6 +42,7 @@ export function admissionPlugins(context: AdmissionContext, options: AdmissionOp
     priority(caches),
     defaultTolerationSeconds,
     certificateSigning(authorizer),
+    ...(rbac ? [escalationCheck(authorizer, rbac)] : []),
     ...(options.extra ?? []),
   ];
   for (const name of [...(options.disable ?? []), ...(options.only ?? [])]) {
