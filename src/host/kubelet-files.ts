@@ -111,7 +111,7 @@ async function publish(directory: string, files: readonly PayloadFile[], group?:
   if (group !== undefined) await chown(directory, -1, group);
   const old = await ifThere(readlink(join(directory, DATA)));
   if (old !== undefined && (await sameContent(join(directory, old), files))) return false;
-  const fresh = await mkdtemp(join(directory, '..'));
+  const fresh = await mkdtemp(`${directory}/..`);
   await chmod(fresh, 0o755);
   for (const file of files) await writePayload(fresh, file);
   if (group !== undefined) await takeGroup(fresh, group, { rootOnly: false, readOnly: true });
