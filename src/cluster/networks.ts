@@ -37,6 +37,9 @@ function slotIn(file: string): number | undefined {
   }
 }
 
+/** The slot of a cluster that has been started once. */
+export const slotOf = (paths: { readonly data: string }) => slotIn(join(paths.data, 'slot'));
+
 /** The slots of all clusters that this machine knows, running or stopped. */
 function taken(root: string): number[] {
   try {

@@ -1,0 +1,25 @@
+// The program `coracle`: the command line over this machine.
+
+import { enableCompileCache } from 'node:module';
+import { runCli } from '../cli/program.ts';
+import { nodePlatform } from './node-platform.ts';
+
+enableCompileCache();
+const abort = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // The second one means it.
+    if (abort.signal.aborted) process.exit(130);
+    abort.abort(new Error(signal));
+  });
+}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+});
+const terminal = {
+  out: (text: string) => void process.stdout.write(text),
+  err: (text: string) => void process.stderr.write(text),
+  isTTY: process.stdout.isTTY === true,
+  debug: process.env['CORACLE_DEBUG'] !== undefined,
+};
+process.exitCode = await runCli(process.argv.slice(2), nodePlatform(), terminal, abort.signal);

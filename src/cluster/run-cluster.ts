@@ -1,0 +1,194 @@
+// A whole cluster in one process: what `coracle up --foreground` runs. Containers outlive it; `coracle down` takes them away.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { Node } from '../api/kinds/core/node.ts';
+import type { NodeApi } from '../api/node-api.ts';
+import { StatusError } from '../api/errors.ts';
+import type { Env } from '../base/env.ts';
+import type { StepSink } from '../cli/platform.ts';
+import { createInformer } from '../client/create-informer.ts';
+import { kubeconfigText } from '../host/kubeconfig.ts';
+import { machineAddress } from './api-front.ts';
+import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
+import { contextOf } from './manager.ts';
+import { claimSlot, networkOf } from './networks.ts';
+import type { ClusterPaths } from './paths.ts';
+import { startRealNode, type RealNode } from './real-node.ts';
+import { startServer, type RunningServer } from './server.ts';
+import { simulatedNode } from './simulated-nodes.ts';
+import { installAddons } from './addons.ts';
+import { startTicksOf, writeState } from './state-file.ts';
+
+export const CLUSTER_DOMAIN = 'cluster.local';
+
+export interface RunClusterOptions {
+  readonly env: Env;
+  readonly name: string;
+  readonly paths: ClusterPaths;
+  readonly port: number;
+  readonly store: 'memory' | 'disk';
+  readonly nodes: 'real' | 'simulated';
+  readonly nodeCount: number;
+  readonly wait: boolean;
+}
+
+export interface RunningCluster {
+  /** Resolves when everything has ended after the signal aborted. */
+  readonly ended: Promise<void>;
+}
+
+/** Resolves once the nodes are Ready (or, without `wait`, once the API answers). */
+export async function startCluster(
+  options: RunClusterOptions,
+  steps: StepSink,
+  { signal }: { signal: AbortSignal },
+): Promise<RunningCluster> {
+  const { env, name, paths, port, nodes } = options;
+  for (const dir of [paths.data, paths.logs, paths.run]) mkdirSync(dir, { recursive: true });
+  const network = networkOf(claimSlot(paths));
+  const nodeIP = machineAddress();
+  const apis = new Map<string, () => NodeApi | undefined>();
+  const timed = stepTimer(env, steps);
+  const realNode =
+    nodes === 'real'
+      ? timed(
+          'containerd',
+          startRealNode({ env, cluster: name, paths, network, nodeIP, clusterDomain: CLUSTER_DOMAIN }),
+        )
+      : undefined;
+  realNode?.catch(() => {});
+  const startedAt = Date.now();
+  const server = await timed(
+    'API server',
+    startServer(
+      {
+        env,
+        dataDir: paths.data,
+        store: options.store,
+        bindAddress: '0.0.0.0',
+        port,
+        serviceCidr: network.serviceCidr,
+        clusterCidr: network.podCidr,
+        clusterDomain: CLUSTER_DOMAIN,
+        nodeConnector: (nodeName) => apiOf(apis, nodeName),
+      },
+      { signal },
+    ),
+  );
+  const admin = server.pki.admin();
+  const kubeconfig = kubeconfigText({
+    name: contextOf(name),
+    server: server.url,
+    ca: server.pki.ca,
+    cert: admin.cert,
+    key: admin.key,
+  });
+  writeFileSync(paths.adminKubeconfig, kubeconfig, { mode: 0o600 });
+  const state = {
+    name,
+    pid: process.pid,
+    startTicks: startTicksOf(process.pid) ?? '',
+    dataDir: paths.data,
+    port: server.listener.port,
+    server: server.url,
+    nodes,
+    slot: network.slot,
+    startedAt,
+  };
+  writeState(paths.stateFile, { ...state, ready: false });
+  const running: Promise<unknown>[] = [];
+  let real: RealNode | undefined;
+  if (realNode) {
+    real = await realNode;
+    running.push(runReal(real, server, apis, signal));
+  } else {
+    running.push(...runSimulated(options, env, server, signal));
+  }
+  for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
+  if (real)
+    await installAddons({
+      env,
+      plane: server.plane,
+      network,
+      clusterDomain: CLUSTER_DOMAIN,
+      containerd: real.containerd,
+      paths,
+    });
+  if (options.wait)
+    await timed(nodes === 'real' ? 'node Ready' : 'nodes Ready', nodesReady(server, env, options.nodeCount, signal));
+  writeState(paths.stateFile, { ...state, ready: true });
+  const ended = Promise.all([server.ended, ...running.map((part) => part.catch(() => {}))]).then(() =>
+    real?.containerd.release(),
+  );
+  return { ended };
+}
+
+function stepTimer(env: Env, steps: StepSink) {
+  return async <T>(name: string, work: Promise<T>): Promise<T> => {
+    const began = env.clock.monotonic();
+    const result = await work;
+    steps({ name, seconds: (env.clock.monotonic() - began) / 1000 });
+    return result;
+  };
+}
+
+function apiOf(apis: ReadonlyMap<string, () => NodeApi | undefined>, nodeName: string): NodeApi {
+  const api = apis.get(nodeName)?.();
+  if (!api)
+    throw new StatusError('InternalError', `node ${JSON.stringify(nodeName)} has no kubelet that can be reached`);
+  return api;
+}
+
+function runReal(
+  node: RealNode,
+  { plane }: RunningServer,
+  apis: Map<string, () => NodeApi | undefined>,
+  signal: AbortSignal,
+): Promise<void> {
+  apis.set(node.name, () => node.api());
+  const clients = {
+    kubelet: plane.clientOf(nodeUser(node.name), 'kubelet'),
+    proxy: plane.clientOf(PROXY, 'kube-proxy'),
+  };
+  return node.run(clients, { signal });
+}
+
+function runSimulated(
+  options: RunClusterOptions,
+  env: Env,
+  { plane }: RunningServer,
+  signal: AbortSignal,
+): Promise<void>[] {
+  return Array.from({ length: options.nodeCount }, (_, index) => {
+    const node = simulatedNode(
+      { name: `simulated-${index + 1}`, index },
+      { env, clientOf: (user, agent) => plane.clientOf(user, agent) },
+    );
+    return node.run({ signal });
+  });
+}
+
+/** Resolves once `count` nodes are Ready. */
+async function nodesReady({ plane }: RunningServer, env: Env, count: number, signal: AbortSignal): Promise<void> {
+  const stop = new AbortController();
+  const informer = createInformer(
+    Node,
+    { client: plane.clientOf(LOOPBACK, 'coracle'), env },
+    { signal: AbortSignal.any([signal, stop.signal]) },
+  );
+  informer.synced.catch(() => {});
+  try {
+    await new Promise<void>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      informer.on(() => {
+        const ready = informer
+          .list()
+          .filter((n) => n.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'));
+        if (ready.length >= count) resolve();
+      });
+      if (count === 0) resolve();
+    });
+  } finally {
+    stop.abort(new Error('done'));
+  }
+}
