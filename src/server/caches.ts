@@ -117,11 +117,31 @@ export class Caches {
     return storage;
   }
 
-  /** The storage with its cache holding every write made so far. Rejects with a StatusError when the store is gone. */
-  async current(kind: AnyKind): Promise<Storage> {
+  /**
+   * The storage with its cache holding every write this process has seen. Rejects with a StatusError when the store is
+   * gone.
+   */
+  current(kind: AnyKind): Promise<Storage> {
+    return this.#reach(kind, this.store.revision);
+  }
+
+  /** As `current`, with every write that anybody had made when this was called. */
+  async latest(kind: AnyKind): Promise<Storage> {
+    return this.#reach(kind, this.store.latest ? await this.#ask() : this.store.revision);
+  }
+
+  async #ask(): Promise<number> {
+    try {
+      return await this.store.latest!();
+    } catch (error) {
+      throw translateStoreError(error);
+    }
+  }
+
+  async #reach(kind: AnyKind, revision: number): Promise<Storage> {
     const storage = this.of(kind);
     try {
-      await storage.cache.waitFor(this.store.revision);
+      await storage.cache.waitFor(revision);
     } catch (error) {
       throw translateStoreError(error);
     }

@@ -128,7 +128,7 @@ export interface Updated {
 
 /** Replaces a stored object by what `update.draft` makes of it. */
 export async function updateObject(call: Call, kind: AnyKind, update: Update): Promise<Updated> {
-  const storage = await call.server.caches.current(kind);
+  const storage = await call.server.caches.latest(kind);
   const admission = admissionOf(call, 'UPDATE', kind);
   let stored = storage.get(update.namespace, update.name);
   for (let attempt = 1; ; attempt++) {

@@ -56,6 +56,8 @@ export interface Watcher {
 export interface Store {
   /** The revision of the latest durable write; 1 in a new store. */
   readonly revision: number;
+  /** Where others write to the same store: the revision of the latest write by anybody. Absent where `revision` is that. */
+  latest?(): Promise<number>;
   get(key: string): Promise<Entry | undefined>;
   /** All entries whose key starts with `prefix`, in key order, as of one revision. */
   list(prefix: string): Promise<{ readonly revision: number; readonly entries: readonly Entry[] }>;

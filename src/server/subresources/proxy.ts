@@ -26,8 +26,9 @@ function addressOf(call: Call, what: string): Address {
   return { scheme: scheme === 'https' ? 'https' : 'http', name, port: port ?? '' };
 }
 
-function to(call: Call, scheme: 'http' | 'https', host: string, port: number): ConnectResult {
-  return { type: 'connect', stream: { kind: 'proxy', scheme, host, port, path: call.op.connect?.path || '/' } };
+function to(call: Call, scheme: 'http' | 'https', host: string, port: number) {
+  const path = call.op.connect?.path || '/';
+  return { type: 'connect', stream: { kind: 'proxy', scheme, host, port, path } } as const;
 }
 
 const isPort = (text: string) => /^[0-9]{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65535;
@@ -102,5 +103,7 @@ export async function nodeProxy(call: Call): Promise<ConnectResult> {
   if (!host) throw unavailable(`no preferred addresses found; known addresses: []`);
   if (port && !isPort(port)) throw badRequest(`invalid node request ${JSON.stringify(call.op.name)}`);
   const target = port ? Number(port) : (own ?? 10250);
-  return to(call, target === own || !port ? 'https' : scheme, host, target);
+  if (target !== own && port) return to(call, scheme, host, target);
+  const { stream } = to(call, 'https', host, target);
+  return { type: 'connect', stream: { ...stream, kubelet: true } };
 }

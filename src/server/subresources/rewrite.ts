@@ -30,7 +30,7 @@ export function partHandler<T extends KubeObject>(part: Part<T>): Handler {
 async function read(call: Call): Promise<ObjectResult> {
   const { kind, op } = call;
   const name = requiredName(op);
-  const stored = (await call.server.caches.current(kind)).get(op.namespace, name);
+  const stored = (await call.server.caches.latest(kind)).get(op.namespace, name);
   if (!stored) throw notFound(subjectOf(kind), name);
   return { type: 'object', object: formOf(kind, stored) };
 }

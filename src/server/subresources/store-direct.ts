@@ -16,7 +16,7 @@ export async function changeStored<T extends KubeObject>(
   ref: { readonly namespace: string | undefined; readonly name: string },
   change: (stored: T) => T | undefined,
 ): Promise<T> {
-  const storage = await call.server.caches.current(kind);
+  const storage = await call.server.caches.latest(kind);
   let stored = storage.get(ref.namespace, ref.name) as T | undefined;
   for (;;) {
     if (!stored) throw notFound(subjectOf(kind), ref.name);

@@ -35,7 +35,7 @@ export async function remove(call: Call): Promise<ObjectResult> {
 
 export async function removeCollection(call: Call): Promise<ApiResult> {
   const { op, kind, server } = call;
-  const storage = await server.caches.current(kind);
+  const storage = await server.caches.latest(kind);
   const { scope, indexed, matches } = selectionOf(op, kind, storage);
   const present = storage.cache.list(scope, indexed ? { indexed } : {});
   const chosen = matches ? present.filter(matches) : present;
@@ -78,7 +78,7 @@ export async function deleteObject(
   name: string,
   options: OpOptions,
 ): Promise<{ readonly object: KubeObject; readonly gone: boolean }> {
-  const storage: Storage = await call.server.caches.current(kind);
+  const storage: Storage = await call.server.caches.latest(kind);
   const admission = admissionOf(call, 'DELETE', kind);
   let stored = storage.get(namespace, name);
   for (let attempt = 1; attempt <= TRIES; attempt++) {

@@ -9,7 +9,7 @@ import { waitForVersion } from './resource-version.ts';
 export async function get(call: Call): Promise<ObjectResult> {
   const { op, kind, server } = call;
   const name = requiredName(op);
-  const storage = await server.caches.current(kind);
+  const storage = await (op.options.resourceVersion ? server.caches.current(kind) : server.caches.latest(kind));
   if (op.options.resourceVersion) await waitForVersion(call, storage, op.options.resourceVersion);
   const stored = storage.get(op.namespace, name);
   if (!stored) throw notFound(subjectOf(kind), name);

@@ -16,7 +16,7 @@ export async function list(call: Call): Promise<ListResult> {
   const { op, kind, server } = call;
   const { options } = op;
   checkReadOptions(options, 'list');
-  const storage = await server.caches.current(kind);
+  const storage = await (options.resourceVersion ? server.caches.current(kind) : server.caches.latest(kind));
   const selection = selectionOf(op, kind, storage);
   if (options.continue) return nextPage(call, storage, selection);
   const wanted = versionNumber(options.resourceVersion);

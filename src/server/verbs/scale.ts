@@ -25,7 +25,7 @@ export const Scale = defineKind<ScaleObject>({
 export async function getScale(call: Call): Promise<ObjectResult> {
   const { op, kind, server } = call;
   const name = requiredName(op);
-  const stored = (await server.caches.current(kind)).get(op.namespace, name);
+  const stored = (await server.caches.latest(kind)).get(op.namespace, name);
   if (!stored) throw notFound(subjectOf(kind), name);
   return { type: 'object', object: scaleOf(kind, formOf(kind, stored)) };
 }

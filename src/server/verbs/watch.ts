@@ -22,7 +22,7 @@ export async function watch(call: Call): Promise<WatchResult> {
   const { op, kind, server } = call;
   checkReadOptions(op.options, 'watch');
   const after = versionNumber(op.options.resourceVersion);
-  const storage = await server.caches.current(kind);
+  const storage = await (op.options.resourceVersion ? server.caches.current(kind) : server.caches.latest(kind));
   const selection = selectionOf(op, kind, storage);
   if (op.options.sendInitialEvents && after) await waitForVersion(call, storage, op.options.resourceVersion!);
   return { type: 'watch', stream: new ServerWatch(call, storage, selection, after) };
