@@ -1,6 +1,6 @@
 // One request on its way through the server: the operation, the kind it is about, and the server's parts it may use.
 
-import { badRequest, methodNotSupported } from '../api/errors.ts';
+import { badRequest, StatusError } from '../api/errors.ts';
 import type { AnyKind, StrategyContext } from '../api/kind.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { KubeObject } from '../api/object.ts';
@@ -73,7 +73,10 @@ export function requiredName(op: ApiOp): string {
   return op.name;
 }
 
+export const NOT_ALLOWED = 'the server does not allow this method on the requested resource';
+
 /** Throws MethodNotAllowed unless the operation has one of these verbs. */
 export function requireVerb(call: Call, ...verbs: readonly Verb[]): void {
-  if (!verbs.includes(call.op.verb)) throw methodNotSupported(subjectOf(call.kind), call.op.verb);
+  if (verbs.includes(call.op.verb)) return;
+  throw new StatusError('MethodNotAllowed', NOT_ALLOWED, {});
 }

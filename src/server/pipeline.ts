@@ -1,7 +1,7 @@
 // The API server: an operation comes in, is authorized, and goes to its verb. HTTP and the local transport both enter
 // here, right after authentication.
 
-import { internalError, methodNotSupported, notFound, StatusError } from '../api/errors.ts';
+import { internalError, StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { ApiOp, ApiResult, Transport, UserInfo } from '../api/op.ts';
@@ -10,7 +10,7 @@ import type { AdmissionPlugin } from './admission.ts';
 import { requireAllowed } from './authorize.ts';
 import { decodeBody, matchNamespace } from './body.ts';
 import type { Authorizer } from './authorizer.ts';
-import { handlerKey, subjectOf, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
+import { handlerKey, NOT_ALLOWED, type Allocator, type Call, type Handler, type ServerCore } from './call.ts';
 import { prefixOf, type Caches } from './caches.ts';
 import { expireEvents } from './event-expiry.ts';
 import { KindRegistry, storageKind } from './kind-registry.ts';
@@ -115,11 +115,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
 }
 
+const NOT_FOUND = 'the server could not find the requested resource';
+
 async function dispatch(server: ServerCore, op: ApiOp, signal: AbortSignal | undefined): Promise<ApiResult> {
   if (signal?.aborted) throw new StatusError('Timeout', 'context canceled', undefined, 499);
   requireAllowed(server.authorizer, op);
   const kind = server.kinds.byResource(op.group, op.version, op.resource);
-  if (!kind) throw new StatusError('NotFound', 'the server could not find the requested resource', {});
+  if (!kind) throw new StatusError('NotFound', NOT_FOUND, {});
   const call: Call = { op, kind, server, signal, warnings: new Set() };
   const verb = verbOf(call);
   const result = await (kind.virtual ? verb({ ...call, op: { ...op, body: virtualBody(call) } }) : verb(call));
@@ -165,9 +167,9 @@ function verbOf(call: Call): Handler {
     const verb = SCALE[op.verb];
     if (verb) return verb;
   } else if (!kind.subresources?.[op.subresource]) {
-    throw notFound(subjectOf(kind), op.name ?? '');
+    throw new StatusError('NotFound', NOT_FOUND, {});
   }
-  throw methodNotSupported(subjectOf(kind), op.verb);
+  throw new StatusError('MethodNotAllowed', NOT_ALLOWED, {});
 }
 
 function statusErrorOf(thrown: unknown, report: () => void): StatusError {

@@ -309,7 +309,7 @@ describe('conversations', () => {
     ['pods/p/exec', 'container=c&command=x', 400, 'pod p does not have a host assigned'],
     ['pods/p/portforward', '', 400, 'pod p does not have a host assigned'],
     ['pods/q/exec', '', 404, 'pods "q" not found'],
-    ['pods/p/nonsense', '', 404, 'not found'],
+    ['pods/p/nonsense', '', 404, 'the server could not find the requested resource'],
   ])('%s?%s is refused', async (path, query, code, message) => {
     const container = (name: string) => ({ name, image: 'i' });
     await makePod({ containers: [container('c'), container('d')], initContainers: [container('i')] });
