@@ -1,13 +1,15 @@
 // The client's way to a server over HTTP/2. Every failure is a StatusError; what broke the connection is its `cause`.
 
 import { readFileSync } from 'node:fs';
-import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { constants, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { StatusError } from '../api/errors.ts';
 import type { ByteSource } from '../api/node-api.ts';
 import type { ApiOp, ApiResult, NoUser, Transport, WatchSink, WatchStream } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import { errorOf, requestOf, resultOf, warningTexts, WatchDecoder, type HttpRequest } from '../client/http-encoding.ts';
+import { ExecCredentials, type Credential } from './exec-credential.ts';
 import { Http2Pool } from './http2-pool.ts';
+import type { ExecConfig } from './kubeconfig.ts';
 
 export interface HttpTransportOptions {
   readonly env: Env;
@@ -25,8 +27,10 @@ export interface HttpTransportOptions {
   readonly insecure?: boolean;
   /** The name the server's certificate must have, when it is not the host of `server`. */
   readonly serverName?: string;
-  /** Sent with every request, e.g. `impersonate-user`. */
-  readonly headers?: Readonly<Record<string, string>>;
+  /** A program that provides credentials; they take the place of the others. */
+  readonly exec?: ExecConfig;
+  /** Whom to act as. */
+  readonly impersonate?: { readonly user: string; readonly groups: readonly string[]; readonly uid?: string };
 }
 
 /** A complete answer to a request that is no operation. */
@@ -68,6 +72,8 @@ class ServerConnection {
   readonly #pool: Http2Pool;
   readonly #prefix: string;
   readonly #authority: string;
+  readonly #headers: OutgoingHttpHeaders;
+  readonly #exec: ExecCredentials | undefined;
   #identity: { cert?: string; key?: string };
   #token: { readonly text: string; readonly until: number } | undefined;
 
@@ -76,7 +82,9 @@ class ServerConnection {
     const url = new URL(options.server);
     this.#prefix = url.pathname.replace(/\/$/, '');
     this.#authority = url.host;
-    const { cert, key, ca, insecure, serverName } = options;
+    const { cert, key, ca, insecure, serverName, impersonate } = options;
+    this.#headers = impersonate ? impersonation(impersonate) : {};
+    this.#exec = options.exec && new ExecCredentials(options.exec, options.env);
     this.#identity = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
     this.#pool = new Http2Pool({
       env: options.env,
@@ -93,6 +101,7 @@ class ServerConnection {
   async run(op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
     const request = requestOf(op);
     const { stream, status, headers } = await this.#send(request, signal);
+    if (status === 401) this.#exec?.forget();
     if (status >= 300) throw errorOf(status, (await bodyOf(stream, request)).toString(), text(headers['retry-after']));
     if (op.verb === 'watch') return { type: 'watch', stream: watchStream(stream) };
     if (op.verb === 'connect') return { type: 'connect', stream: { kind: 'logs', source: source(stream) } };
@@ -128,17 +137,24 @@ class ServerConnection {
     }
   }
 
-  #attempt(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
+  async #attempt(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
+    const credential = this.#exec && (await this.#exec.get());
+    if (credential?.cert && credential.key && credential.cert !== this.#identity.cert)
+      this.setCertificate(credential.cert, credential.key);
+    return this.#open(request, credential, signal);
+  }
+
+  #open(request: HttpRequest, credential: Credential | undefined, signal: AbortSignal | undefined): Promise<Answered> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);
-      const headers: Record<string, string> = {
+      const headers: OutgoingHttpHeaders = {
         ':method': request.method,
         ':path': this.#prefix + request.target,
         ':authority': this.#authority,
-        ...this.#options.headers,
+        ...this.#headers,
         ...request.headers,
       };
-      const token = this.#bearer();
+      const token = credential ? credential.token : this.#bearer();
       if (token) headers['authorization'] = `Bearer ${token}`;
       const { stream, failure } = this.#pool.request(headers, request.body === undefined);
       const onAbort = () => stream.close(constants.NGHTTP2_CANCEL);
@@ -170,6 +186,14 @@ class ServerConnection {
     }
     return this.#token.text;
   }
+}
+
+function impersonation(as: NonNullable<HttpTransportOptions['impersonate']>): OutgoingHttpHeaders {
+  return {
+    'impersonate-user': as.user,
+    ...(as.groups.length > 0 ? { 'impersonate-group': [...as.groups] } : {}),
+    ...(as.uid ? { 'impersonate-uid': as.uid } : {}),
+  };
 }
 
 const text = (header: string | string[] | undefined) => (Array.isArray(header) ? header[0] : header);

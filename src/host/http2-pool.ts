@@ -5,6 +5,7 @@ import {
   constants,
   type ClientHttp2Session,
   type ClientHttp2Stream,
+  type OutgoingHttpHeaders,
   type SecureClientSessionOptions,
 } from 'node:http2';
 import type { Env, Timer } from '../base/env.ts';
@@ -67,7 +68,7 @@ class Connection {
   }
 
   /** Without requests under way the connection does not keep the process alive. */
-  request(headers: Record<string, string>, endStream: boolean): ClientHttp2Stream {
+  request(headers: OutgoingHttpHeaders, endStream: boolean): ClientHttp2Stream {
     const stream = this.session.request(headers, { endStream });
     if (this.#streams++ === 0) this.session.ref();
     stream.once('close', () => {
@@ -109,7 +110,7 @@ export class Http2Pool {
 
   /** Opens a request. `failure` tells why the connection broke, once it has. */
   request(
-    headers: Record<string, string>,
+    headers: OutgoingHttpHeaders,
     endStream: boolean,
   ): { readonly stream: ClientHttp2Stream; readonly failure: () => Error | undefined } {
     if (this.#closed) throw new Error('the transport is closed');

@@ -119,9 +119,18 @@ function credentials(user: Named): Fields {
     key: pemOf(user, 'client-key'),
     token: fields['token'],
     tokenFile: typeof tokenFile === 'string' ? pathIn(user, tokenFile) : undefined,
-    exec: fields['exec'],
+    exec: execOf(user),
     ...(as ? { impersonate: { user: as, groups: fields['as-groups'] ?? [], uid: fields['as-uid'] } } : {}),
   };
+}
+
+/** A command with a slash counts from the kubeconfig's directory, others are looked up in PATH. */
+function execOf(user: Named): ExecConfig | undefined {
+  const exec = user.fields['exec'] as ExecConfig | null | undefined;
+  if (!exec) return undefined;
+  if (typeof exec.command !== 'string' || !exec.command) throw new Error(`user ${user.name}: exec has no command`);
+  const command = exec.command.includes('/') ? pathIn(user, exec.command) : exec.command;
+  return { ...exec, command, args: exec.args ?? [], env: exec.env ?? [] };
 }
 
 const pathIn = ({ dir }: Named, path: string) => (isAbsolute(path) ? path : join(dir, path));

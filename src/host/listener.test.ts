@@ -13,6 +13,8 @@ import type { WatchEvent, WatchStream } from '../api/op.ts';
 import { silentLogger } from '../base/log.ts';
 import { realEnv } from '../base/real-env.ts';
 import { Authenticator } from '../server/authn/authenticator.ts';
+import { authenticationHandlers } from '../server/authn/reviews.ts';
+import type { Handler } from '../server/call.ts';
 import { fixedTokens } from '../server/authn/token-authenticator.ts';
 import { createHttpHandler } from '../server/http.ts';
 import type { HttpExchange } from '../server/http-exchange.ts';
@@ -43,6 +45,9 @@ async function serve(handler: (exchange: HttpExchange) => void | Promise<void>):
 
 async function api(): Promise<{ listener: Listener; api: TestServer }> {
   const testServer = createTestServer();
+  const reviewer = new Authenticator({ log: silentLogger, audiences: [], tokens: [] });
+  for (const [name, handler] of authenticationHandlers(reviewer))
+    (testServer.server.handlers as Map<string, Handler>).set(name, handler);
   cleanups.push(() => testServer.close());
   const authenticator = new Authenticator({
     log: silentLogger,
@@ -200,6 +205,42 @@ describe('the transport', () => {
       cleanups.push(() => transport.close());
       expect((await transport(list)).type).toBe('list');
     }
+  });
+
+  test('takes credentials from a program, and acts as somebody else', async () => {
+    const { listener } = await api();
+    const plugin = join(dir, 'plugin');
+    const run = (script: string) => {
+      writeFileSync(plugin, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      const exec = {
+        apiVersion: 'client.authentication.k8s.io/v1',
+        command: plugin,
+        args: ['x'],
+        env: [{ name: 'T', value: 'secret' }],
+      };
+      const transport = httpTransport({ env, server: `https://127.0.0.1:${listener.port}`, ca: pki.ca, exec });
+      cleanups.push(() => transport.close());
+      return transport({ verb: 'list', group: '', version: 'v1', resource: 'configmaps', options: {} });
+    };
+    const print = (status: string) =>
+      `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{${status}}}'`;
+    expect((await run(print('"token":"\'$T\'"'))).type).toBe('list');
+    await expect(run(print('"token":"wrong"'))).rejects.toMatchObject({ code: 401 });
+    await expect(run(print(''))).rejects.toThrow('neither a token nor a certificate');
+    await expect(run('echo no luck >&2; exit 1')).rejects.toThrow('getting credentials: exec: no luck');
+    const other = transportTo(listener.port, { impersonate: { user: 'eve', groups: ['a', 'b, c'] } });
+    const review = {
+      verb: 'create',
+      group: 'authentication.k8s.io',
+      version: 'v1',
+      resource: 'selfsubjectreviews',
+      options: {},
+      body: {},
+    } as const;
+    const { object } = (await other(review).catch((e: Error) => ({ object: e.message }))) as { object: unknown };
+    expect(object).toMatchObject({
+      status: { userInfo: { username: 'eve', groups: ['a', 'b, c', 'system:authenticated'] } },
+    });
   });
 
   test('comes back after the server went', async () => {
