@@ -100,5 +100,8 @@ export type NodeStream =
       readonly scheme: 'http' | 'https';
       readonly host: string;
       readonly port: number;
+      /** Percent-encoded, without the query. */
       readonly path: string;
+      /** It is a node's own endpoint: the API server shows who it is. */
+      readonly kubelet?: boolean;
     };

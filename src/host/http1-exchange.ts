@@ -3,8 +3,10 @@
 import { ServerResponse, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import type { Body, BodyWriter, HttpExchange, Peer, RawConnection, ResponseHeaders } from '../server/http-exchange.ts';
+import type { RawConnection } from '../api/streams/raw-connection.ts';
+import type { Body, BodyWriter, HttpExchange, Peer, ResponseHeaders } from '../server/http-exchange.ts';
 import { bodyLength, collect, gzip, rawValues, send, splitTarget } from './exchange-body.ts';
+import { rawConnection } from './raw-connection.ts';
 
 export class Http1Exchange implements HttpExchange {
   readonly method: string;
@@ -123,27 +125,4 @@ function switchProtocols(socket: Duplex, head: Buffer, headers: ResponseHeaders)
   socket.write(lines.join('\r\n') + '\r\n\r\n');
   if (head.length > 0) socket.unshift(head);
   return rawConnection(socket);
-}
-
-/** A Node duplex stream as a connection with backpressure both ways. */
-export function rawConnection(socket: Duplex): RawConnection {
-  // Whoever waits on the source sees the error there; nobody may be waiting.
-  socket.on('error', () => {});
-  return {
-    source: socket as AsyncIterable<Uint8Array>,
-    sink: {
-      write(chunk) {
-        if (socket.destroyed || socket.write(chunk)) return undefined;
-        return new Promise((resolve) => {
-          const done = () => {
-            socket.off('drain', done).off('close', done);
-            resolve();
-          };
-          socket.on('drain', done).on('close', done);
-        });
-      },
-      end: () => void socket.end(),
-    },
-    destroy: () => void socket.destroy(),
-  };
 }

@@ -4,7 +4,8 @@
 import type { AnyKind, Cell } from '../api/kind.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { ApiOp, UserInfo } from '../api/op.ts';
-import type { ByteSink, ByteSource, NodeStream } from '../api/node-api.ts';
+import type { ByteSource, NodeStream } from '../api/node-api.ts';
+import type { RawConnection } from '../api/streams/raw-connection.ts';
 
 /** The subject of a verified client certificate. */
 export interface ClientCertificate {
@@ -63,13 +64,6 @@ export interface BodyWriter {
   end(): void;
   /** Breaks the answer off, so that the client can tell that it is incomplete. */
   abort(): void;
-}
-
-/** A connection that no longer speaks HTTP. */
-export interface RawConnection {
-  readonly source: ByteSource;
-  readonly sink: ByteSink;
-  destroy(): void;
 }
 
 /** What a handler may know about a request besides the exchange. */

@@ -74,7 +74,8 @@ class HttpServer {
       const found = route(exchange.method, exchange.path, query?.get('watch') ?? undefined);
       if (found.type === 'method') throw new StatusError('MethodNotAllowed', NOT_ALLOWED, {});
       if (found.type === 'path') return await this.#path({ exchange, query, reply, user });
-      reply = { ...reply, form: negotiate(exchange.headers.accept) };
+      // What a pod answers to a proxied request is between it and the client.
+      if (found.route.verb !== 'connect') reply = { ...reply, form: negotiate(exchange.headers.accept) };
       await this.#resource({ exchange, query, reply, user }, found.route);
     } catch (error) {
       if (error instanceof URIError) return sendText(exchange, auditId, 400, '400 Bad Request');
