@@ -146,6 +146,9 @@ export async function removePodNetwork(options: PodNetworkOptions): Promise<void
     const handle = line.includes(forwardComment(bridge)) ? / # handle (\d+)$/.exec(line)?.[1] : undefined;
     if (handle) await run('nft', ['delete', 'rule', 'ip', 'filter', 'FORWARD', 'handle', handle]);
   }
+  // The kernel takes its time to remove the interfaces of network namespaces that are gone.
+  const ports = await tryRun('ip', ['-o', 'link', 'show', 'master', bridge]);
+  for (const [, port] of ports.stdout.matchAll(/^\d+: ([^:@]+)/gm)) await tryRun('ip', ['link', 'delete', port!]);
   await tryRun('ip', ['link', 'delete', bridge]);
   await rm(confDir, { recursive: true, force: true });
   await rm(dataDir, { recursive: true, force: true });

@@ -1,6 +1,8 @@
 // Runs a program of the machine to its end.
 
 import { spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 
 export interface RunOptions {
   readonly input?: string;
@@ -43,4 +45,18 @@ export async function run(command: string, args: readonly string[], options: Run
   if (code === 0) return stdout;
   const words = stderr.trim() || stdout.trim() || `exit code ${code}`;
   throw new Error(`${command} ${args.slice(0, 3).join(' ')}: ${words.slice(0, 1000)}`);
+}
+
+/** The path of a program, or undefined when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  return SYSTEM_PATH.split(':')
+    .map((dir) => join(dir, name))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
 }

@@ -50,7 +50,10 @@ export function containerdConfig(config: ContainerdConfig): string {
   const { features } = config;
   const runtimes = config.runtimes.map(({ name, binary }) => [
     name,
-    { runtime_type: 'io.containerd.runc.v2', options: { BinaryName: binary, SystemdCgroup: false } },
+    {
+      runtime_type: 'io.containerd.runc.v2',
+      options: { BinaryName: binary, Root: `${config.state}/oci`, SystemdCgroup: false },
+    },
   ]);
   return toml({
     version: 2,

@@ -12,6 +12,7 @@ import { Cri } from '../cri/messages.ts';
 import { rotateLog } from '../log-sink.ts';
 import { endProcess, findProcesses, isAlive, processRef, type ProcessRef } from '../processes.ts';
 import { GrpcChannel } from '../rpc/grpc.ts';
+import { SYSTEM_PATH } from '../run.ts';
 import { containerdConfig, type ContainerdConfig } from './config.ts';
 
 export interface DaemonOptions {
@@ -43,7 +44,6 @@ const LOOK_MS = 5;
 /** One that lived this long is started again at once. */
 const STABLE_MS = 10_000;
 const MAX_BACKOFF_MS = 30_000;
-const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** `/` stays as shared as it was, so that mounts of the machine still come in, and what is mounted here reaches pods. */
 const HIDE_UNIFIED =
@@ -126,7 +126,12 @@ async function launch(options: DaemonOptions): Promise<Started> {
   rmSync(config.socket, { force: true });
   const [command = '', ...args] = commandOf(options);
   const log = openSync(logFile, 'a');
-  const child = spawn(command, args, { detached: true, cwd: '/', stdio: ['ignore', log, log], env: { PATH } });
+  const child = spawn(command, args, {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log],
+    env: { PATH: SYSTEM_PATH },
+  });
   closeSync(log);
   const ended = new Promise<never>((_, reject) => {
     child.on('error', (error) => reject(new Error(`containerd cannot be started: ${error.message}`)));
