@@ -40,6 +40,11 @@ export async function createObject(
   draft: KubeObject,
   { managed = false }: { readonly managed?: boolean } = {},
 ): Promise<KubeObject> {
+  const { resourceVersion } = draft.metadata;
+  if (resourceVersion && resourceVersion !== '0') {
+    // Upstream fails without a reason here.
+    throw new StatusError('', 'resourceVersion should not be set on objects to be created', undefined, 500);
+  }
   const storage = await call.server.caches.current(kind);
   const admission = admissionOf(call, 'CREATE', kind);
   dedupOwners(call, draft);

@@ -69,6 +69,12 @@ describe('create', () => {
       400,
       'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "dta"',
     ],
+    [
+      'a version',
+      { body: map({ name: 'a', resourceVersion: '5' }) },
+      500,
+      'resourceVersion should not be set on objects to be created',
+    ],
     ['an unknown resource', { resource: 'widgets', body: {} }, 404, 'the server could not find the requested resource'],
   ])('refuses %s', async (_, op, code, message) => {
     await t.client.create(ConfigMap, map({ name: 'taken' }));
@@ -84,7 +90,7 @@ describe('create', () => {
   test('sets what the server owns, whatever the client says', async () => {
     const created = await t.client.create(
       ConfigMap,
-      map({ name: 'a', uid: 'x', resourceVersion: '5', generation: 7, creationTimestamp: '2000-01-01T00:00:00Z' }),
+      map({ name: 'a', uid: 'x', generation: 7, creationTimestamp: '2000-01-01T00:00:00Z' }),
     );
     expect(created.metadata).toMatchObject({ creationTimestamp: '2026-01-01T00:00:00Z' });
     expect(created.metadata.uid).not.toBe('x');
