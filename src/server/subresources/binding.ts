@@ -1,6 +1,6 @@
 // pods/binding and bindings: the scheduler's decision, once per pod.
 
-import { badRequest, conflict, invalid } from '../../api/errors.ts';
+import { badRequest, conflict, fieldErrorText, MODIFIED, StatusError } from '../../api/errors.ts';
 import type { Binding as BindingObject, Pod as PodObject, PodCondition } from '../../api/generated/core-v1.ts';
 import { Binding } from '../../api/kinds/core/binding.ts';
 import { Pod } from '../../api/kinds/core/pod.ts';
@@ -34,9 +34,13 @@ export function createBinding(call: Call): Promise<ObjectResult> {
 }
 
 async function bind(call: Call, binding: BindingObject): Promise<ObjectResult> {
-  const { namespace, name, uid, annotations, labels } = binding.metadata;
+  const { namespace, name, uid, resourceVersion, annotations, labels } = binding.metadata;
   const causes = validateBinding(binding);
-  if (causes.length) throw invalid('', 'Binding', name, causes);
+  if (causes.length) {
+    const texts = causes.map(fieldErrorText);
+    // Upstream fails without a reason here.
+    throw new StatusError('', texts.length === 1 ? texts[0]! : `[${texts.join(', ')}]`, undefined, 500);
+  }
   const admission = admissionOf(call, 'CREATE', BINDING);
   await admission.mutate(binding as KubeObject, undefined);
   await admission.validate(binding as KubeObject, undefined);
@@ -46,6 +50,7 @@ async function bind(call: Call, binding: BindingObject): Promise<ObjectResult> {
     if (uid && uid !== pod.metadata.uid) {
       throw refuse(`Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`);
     }
+    if (resourceVersion && resourceVersion !== pod.metadata.resourceVersion) throw refuse(MODIFIED);
     if (pod.metadata.deletionTimestamp) throw refuse(`pod ${name} is being deleted, cannot be assigned to a host`);
     if (pod.spec.nodeName) throw refuse(`pod ${name} is already assigned to node ${JSON.stringify(pod.spec.nodeName)}`);
     if (pod.spec.schedulingGates?.length) throw refuse(`pod ${name} has non-empty .spec.schedulingGates`);

@@ -123,7 +123,7 @@ async function boundTo(
     const { uid } = found.metadata;
     if (ref.uid && ref.uid !== uid) {
       const why = `the UID in the bound object reference (${ref.uid}) does not match the UID in record. The object might have been deleted and then recreated`;
-      throw conflict(subjectOf(kind), name, why);
+      throw conflict({ group: kind.group, resource: kind.kind }, name, why);
     }
     return found;
   };

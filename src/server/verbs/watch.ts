@@ -81,7 +81,7 @@ class ServerWatch implements WatchStream {
       const present = cache.list(scope, indexed ? { indexed } : {});
       const chosen = matches ? present.filter(matches) : present;
       this.#send(chosen.map((stored) => ({ type: 'ADDED', object: formOf(this.#kind, stored) })));
-      if (sendInitialEvents && allowWatchBookmarks) this.#send([bookmark(this.#kind, after, true)]);
+      if (allowWatchBookmarks) this.#send([bookmark(this.#kind, after, true)]);
     }
     if (!this.#sink) return;
     const subscription = cache.watch(
