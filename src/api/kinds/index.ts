@@ -10,6 +10,10 @@ import { Endpoints } from './core/endpoints.ts';
 import { ConfigMap } from './core/config-map.ts';
 import { Secret } from './core/secret.ts';
 import { ServiceAccount } from './core/service-account.ts';
+import { PersistentVolume } from './core/persistent-volume.ts';
+import { PersistentVolumeClaim } from './core/persistent-volume-claim.ts';
+import { LimitRange } from './core/limit-range.ts';
+import { ResourceQuota } from './core/resource-quota.ts';
 import { Event } from './core/event.ts';
 import { ReplicationController } from './core/replication-controller.ts';
 import { Deployment } from './apps/deployment.ts';
@@ -20,6 +24,11 @@ import { ControllerRevision } from './apps/controller-revision.ts';
 import { Job } from './batch/job.ts';
 import { CronJob } from './batch/cron-job.ts';
 import { PodDisruptionBudget } from './policy/pod-disruption-budget.ts';
+import { StorageClass } from './storage/storage-class.ts';
+import { Ingress } from './networking/ingress.ts';
+import { IngressClass } from './networking/ingress-class.ts';
+import { NetworkPolicy } from './networking/network-policy.ts';
+import { HorizontalPodAutoscaler } from './autoscaling/horizontal-pod-autoscaler.ts';
 import { EndpointSlice } from './discovery/endpoint-slice.ts';
 import { Lease } from './coordination/lease.ts';
 import { Event as EventsEvent } from './events/event.ts';
@@ -46,6 +55,10 @@ export const builtinKinds: readonly AnyKind[] = [
   ConfigMap,
   Secret,
   ServiceAccount,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  LimitRange,
+  ResourceQuota,
   Event,
   ReplicationController,
   Deployment,
@@ -56,6 +69,11 @@ export const builtinKinds: readonly AnyKind[] = [
   Job,
   CronJob,
   PodDisruptionBudget,
+  StorageClass,
+  Ingress,
+  IngressClass,
+  NetworkPolicy,
+  HorizontalPodAutoscaler,
   EndpointSlice,
   Lease,
   EventsEvent,

@@ -40,7 +40,8 @@ export function validateResourceName(name: string, path: string, out: Errors): b
   const faults = qualifiedName(name);
   addFaults(faults, path, name, out);
   if (faults.length) return false;
-  if (name.includes('/') || STANDARD_RESOURCES.includes(name) || isHugePages(name)) return true;
+  const huge = isHugePages(name) || name.startsWith('requests.hugepages-');
+  if (name.includes('/') || STANDARD_RESOURCES.includes(name) || huge) return true;
   out.push(field.invalid(path, name, 'must be a standard resource type or fully qualified'));
   return false;
 }

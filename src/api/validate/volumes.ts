@@ -2,7 +2,7 @@
 // for their required fields by a table.
 
 import { field } from '../errors.ts';
-import type { PodSpec, Volume, VolumeSource } from '../generated/core-v1.ts';
+import type { HostPathVolumeSource, NFSVolumeSource, PodSpec, Volume, VolumeSource } from '../generated/core-v1.ts';
 import type { ObjectMeta } from '../object.ts';
 import { parseQuantity } from '../quantity.ts';
 import { type Errors, missing, oneOf, optionalOneOf, required } from './checks.ts';
@@ -13,7 +13,7 @@ import { addFaults, dns1123Label, dns1123Subdomain } from './names.ts';
 import { localDescendingPath, noBacksteps, validateKeyToPath, validateMode } from './paths.ts';
 import { validateDownwardFile, validateProjected } from './projections.ts';
 
-export const HOST_PATH_TYPES = [
+const HOST_PATH_TYPES = [
   '',
   'BlockDevice',
   'CharDevice',
@@ -29,7 +29,7 @@ type Name = keyof Sources;
 type Check<K extends Name> = (source: Sources[K], path: string, out: Errors, isPod: boolean) => void;
 
 /** The texts a source must have. */
-const needs =
+export const needs =
   (...keys: string[]) =>
   (source: object, path: string, out: Errors): void => {
     const values = source as Record<string, unknown>;
@@ -48,11 +48,7 @@ const CHECKS: { readonly [K in Name]: Check<K> } = {
       out.push(field.forbidden(`${path}.sizeLimit`, 'SizeLimit field must be a valid resource quantity'));
     }
   },
-  hostPath(source, path, out) {
-    if (missing(source.path)) return void out.push(field.required(`${path}.path`));
-    noBacksteps(source.path, `${path}.path`, out);
-    optionalOneOf(source.type, HOST_PATH_TYPES, `${path}.type`, out);
-  },
+  hostPath: validateHostPath,
   gitRepo(source, path, out) {
     required(source.repository, `${path}.repository`, out);
     localDescendingPath(source.directory ?? '', `${path}.directory`, out);
@@ -64,13 +60,7 @@ const CHECKS: { readonly [K in Name]: Check<K> } = {
     validateMode(source.defaultMode, `${path}.defaultMode`, out);
     validateKeyToPath(source.items, `${path}.items`, out);
   },
-  nfs(source, path, out) {
-    required(source.server, `${path}.server`, out);
-    required(source.path, `${path}.path`, out);
-    if (!source.path?.startsWith('/')) {
-      out.push(field.invalid(`${path}.path`, source.path ?? '', 'must be an absolute path'));
-    }
-  },
+  nfs: validateNfs,
   iscsi: needs('targetPortal', 'iqn'),
   glusterfs: needs('endpoints', 'path'),
   flocker(source, path, out) {
@@ -127,6 +117,20 @@ const CHECKS: { readonly [K in Name]: Check<K> } = {
   },
 };
 const NAMES = Object.keys(CHECKS) as Name[];
+
+export function validateHostPath(source: HostPathVolumeSource, path: string, out: Errors): void {
+  if (missing(source.path)) return void out.push(field.required(`${path}.path`));
+  noBacksteps(source.path, `${path}.path`, out);
+  optionalOneOf(source.type, HOST_PATH_TYPES, `${path}.type`, out);
+}
+
+export function validateNfs(source: NFSVolumeSource, path: string, out: Errors): void {
+  required(source.server, `${path}.server`, out);
+  required(source.path, `${path}.path`, out);
+  if (!source.path?.startsWith('/')) {
+    out.push(field.invalid(`${path}.path`, source.path ?? '', 'must be an absolute path'));
+  }
+}
 
 export function validateCsiDriver(name: string | undefined, path: string, out: Errors): void {
   required(name, path, out);
