@@ -76,9 +76,23 @@ function apiServerClientRefusal(usages: readonly string[]): string | undefined {
   return usages.includes('client auth') ? undefined : 'missing required usage for client certificate: client auth';
 }
 
-/** Whether a node asks for its own client certificate: what may be approved without a person. */
-export function isOwnNodeRequest(spec: CertificateSigningRequestSpec, request: ParsedRequest): boolean {
-  return refusal(spec, request) === undefined && spec.username === request.commonName;
+/** Whether a kubelet client certificate is asked for, and by the node itself: what may be approved without a person. */
+export function kubeletClient(spec: CertificateSigningRequestSpec): 'own' | 'other' | undefined {
+  if (spec.signerName !== KUBELET_CLIENT) return undefined;
+  let request: ParsedRequest;
+  try {
+    request = readRequest(spec);
+  } catch {
+    // Nothing to approve in what cannot be read; signing would say why.
+    return undefined;
+  }
+  if (refusal(spec, request) !== undefined) return undefined;
+  return spec.username === request.commonName ? 'own' : 'other';
+}
+
+/** The signer for the certificate controller. */
+export function certificateSigner(pki: { readonly authority: Authority; readonly notAfter: number }, env: Env) {
+  return { names: SIGNERS, kubeletClient, sign: (spec: CertificateSigningRequestSpec) => signRequest(spec, pki, env) };
 }
 
 /** The signed certificate, PEM. Throws an Error when the request is one to refuse (see `refusal`) or cannot be read. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
 import { seededRandom, VirtualClock } from '../base/virtual-clock.ts';
-import { isOwnNodeRequest, KUBELET_CLIENT, KUBELET_SERVING, readRequest, refusal, signRequest } from './csr-signer.ts';
+import { kubeletClient, KUBELET_CLIENT, KUBELET_SERVING, readRequest, refusal, signRequest } from './csr-signer.ts';
 import { apiServerNames, Pki } from './pki.ts';
 import { addressBytes, makeRequest, newKey, parseRequest } from './x509.ts';
 
@@ -150,8 +150,10 @@ describe('certificate requests', () => {
       'digital signature',
       'client auth',
     ]);
-    expect(isOwnNodeRequest(client, readRequest(client))).toBe(true);
-    expect(isOwnNodeRequest({ ...client, username: 'system:node:n2' }, readRequest(client))).toBe(false);
+    expect(kubeletClient(client)).toBe('own');
+    expect(kubeletClient({ ...client, username: 'system:node:n2' })).toBe('other');
+    expect(kubeletClient({ ...client, usages: ['server auth'] })).toBeUndefined();
+    expect(kubeletClient({ ...client, request: 'AAAA' })).toBeUndefined();
     const cert = parse(signRequest({ ...client, expirationSeconds: 3600 }, pki, env()));
     expect(cert.subject).toBe('O=system:nodes\nCN=system:node:n1');
     expect(cert.verify(pki.authority.publicKey)).toBe(true);
