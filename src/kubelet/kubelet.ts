@@ -41,6 +41,8 @@ export interface KubeletDependencies {
 /** What the node API asks of the kubelet. */
 export interface KubeletPods {
   worker(namespace: string, name: string): PodWorker | undefined;
+  /** Looks at the node's own state at once: its network has come up, say. */
+  checkNode(): void;
 }
 
 const RELIST_RETRY = 1_000;
@@ -111,7 +113,10 @@ class Kubelet {
     this.#pods = informers.informer(Pod, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     await this.#pods.synced;
     await this.#start();
-    this.#deps.onPods?.({ worker: (namespace, name) => this.#workerNamed(namespace, name) });
+    this.#deps.onPods?.({
+      worker: (namespace, name) => this.#workerNamed(namespace, name),
+      checkNode: () => this.#agent.checkNow(),
+    });
     await Promise.all([agent, events, this.#safetyLoop()]);
   }
 

@@ -21,8 +21,8 @@ export interface NodeAgentContext {
   readonly env: Env;
   readonly client: Client;
   readonly config: KubeletConfig;
-  readonly runtime: ContainerRuntime;
-  readonly host: KubeletHost;
+  readonly runtime: Pick<ContainerRuntime, 'info' | 'listImages'>;
+  readonly host: Pick<KubeletHost, 'pressure'>;
   readonly machine: Machine;
   readonly record: (node: Node, note: EventNote) => void;
   readonly signal: AbortSignal;

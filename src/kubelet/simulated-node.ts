@@ -1,0 +1,102 @@
+// Many nodes without kubelets: one watch of all pods, and per pod the kubelet's own plan and status over containers
+// that exist only as records. No runtime calls, no files, one status write where a pod starts at once: the cost of a pod
+// is that of its API writes. For simulations of thousands of nodes; one node in detail is `runKubelet` over the
+// simulated runtime.
+
+import { Pod } from '../api/kinds/core/pod.ts';
+import type { Env } from '../base/env.ts';
+import type { Client } from '../client/client.ts';
+import type { InformerFactory } from '../client/informer.ts';
+import type { KubeletConfig } from './config.ts';
+import { MemoryHost } from './memory-host.ts';
+import { NodeAgent } from './node-agent.ts';
+import type { Machine } from './host.ts';
+import { SimulatedPod, type PodBehaviour, type SimulatedPodHome } from './simulated-pod.ts';
+
+export interface SimulatedNodeSpec {
+  readonly config: KubeletConfig;
+  /** Writes as this node: its Node, its Lease, the status of its pods. */
+  readonly client: Client;
+  readonly machine?: Partial<Machine>;
+}
+
+export interface SimulatedNodesDependencies {
+  readonly env: Env;
+  readonly nodes: readonly SimulatedNodeSpec[];
+  /** Of a client that may read all pods. */
+  readonly informers: InformerFactory;
+  /** What the containers of a pod do: by its annotations unless told. */
+  readonly behaviour?: PodBehaviour;
+  /** The address of the n-th pod of a node, both from 0 on. */
+  readonly podIP?: (node: number, n: number) => string;
+}
+
+const INFO = { name: 'simulated', version: '1.0.0', ready: true, networkReady: true, message: '' };
+
+/** Registers all nodes and runs what is bound to them, until the signal aborts. */
+export async function runSimulatedNodes(
+  deps: SimulatedNodesDependencies,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  const { env, nodes, informers } = deps;
+  const homes = new Map<string, SimulatedPodHome>();
+  const agents = nodes.map((node, index) => startNode(deps, node, index, homes, signal));
+  const pods = new Map<string, SimulatedPod>();
+  const changed = (pod: Pod | undefined, old: Pod | undefined) => {
+    if (old && old.metadata.uid !== pod?.metadata.uid) {
+      pods.get(old.metadata.uid!)?.close();
+      pods.delete(old.metadata.uid!);
+    }
+    const home = pod?.spec.nodeName ? homes.get(pod.spec.nodeName) : undefined;
+    if (!pod || !home) return;
+    const known = pods.get(pod.metadata.uid!);
+    if (known) known.update(pod);
+    else pods.set(pod.metadata.uid!, new SimulatedPod(home, pod));
+  };
+  const unsubscribe = informers.informer(Pod).on(changed);
+  try {
+    await Promise.all(agents);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    env.log.debug('simulated nodes have ended');
+  } finally {
+    unsubscribe();
+    for (const pod of pods.values()) pod.close();
+  }
+}
+
+async function startNode(
+  { env, behaviour, podIP = defaultAddress }: SimulatedNodesDependencies,
+  { config, client, machine }: SimulatedNodeSpec,
+  index: number,
+  homes: Map<string, SimulatedPodHome>,
+  signal: AbortSignal,
+): Promise<void> {
+  const host = new MemoryHost({ machine: { hostname: config.nodeName, ...machine } });
+  let used = 0;
+  homes.set(config.nodeName, {
+    env,
+    client,
+    config,
+    signal,
+    ...(behaviour ? { behaviour } : {}),
+    address: () => podIP(index, used++),
+  });
+  const agent = new NodeAgent({
+    env,
+    client,
+    config,
+    runtime: { info: async () => INFO, listImages: async () => [] },
+    host,
+    machine: await host.machine(),
+    record: () => {},
+    signal,
+  });
+  await agent.register();
+  await agent.run();
+}
+
+/** 10.x.y.z with 256 addresses a node, beginning anew when they are used up. */
+function defaultAddress(node: number, n: number): string {
+  return `10.${(node >> 8) & 255}.${node & 255}.${n & 255}`;
+}
