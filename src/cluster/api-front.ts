@@ -7,7 +7,9 @@ import type { NodeConnector } from '../api/node-api.ts';
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import { Pki, apiServerNames, type KeyPair } from '../host/pki.ts';
+import { httpForward } from '../host/http-forward.ts';
 import { listen, type Listener } from '../host/listener.ts';
+import { headerInflater } from '../host/spdy-headers.ts';
 import { tokenSigner } from '../host/token-signer.ts';
 import type { Authenticator } from '../server/authn/authenticator.ts';
 import { parseTokenFile } from '../server/authn/token-file.ts';
@@ -17,10 +19,11 @@ import { Discovery } from '../server/discovery.ts';
 import { discoveryHandler, openApiHandler } from '../server/discovery-handler.ts';
 import { healthHandler } from '../server/health.ts';
 import { createHttpHandler } from '../server/http.ts';
-import type { PathHandler, StreamHandler } from '../server/http-exchange.ts';
+import type { PathHandler } from '../server/http-exchange.ts';
 import { OpenApi } from '../server/openapi.ts';
 import type { Descriptions } from '../server/openapi-schemas.ts';
 import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
+import { streamHandler } from '../server/streams/handler.ts';
 import { authentication, ISSUER } from './authentication.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { GIT_VERSION, versionInfo } from './version.ts';
@@ -39,7 +42,6 @@ export interface ApiFrontOptions {
   /** PEM of further authorities of client certificates. */
   readonly clientCa?: string;
   readonly anonymous?: boolean;
-  readonly streams?: StreamHandler;
   readonly paths?: readonly PathHandler[];
   readonly nodeConnector?: NodeConnector;
 }
@@ -71,14 +73,18 @@ export class ApiFront {
 
   /** Opens the port. Rejects with a plain message when it cannot be had. */
   async listen(plane: ControlPlane): Promise<Listener> {
-    const { env, pki, bindAddress, port, streams, clientCa } = this.#options;
+    const { env, pki, bindAddress, port, clientCa } = this.#options;
     if (!this.#authenticator) throw new Error('handlers() comes before listen()');
     const { cert, key } = this.#certificate();
     const handler = createHttpHandler({
       server: plane.server,
       authenticator: this.#authenticator,
       paths: [...this.#paths(plane), ...(this.#options.paths ?? [])],
-      ...(streams ? { streams } : {}),
+      streams: streamHandler({
+        env,
+        inflater: headerInflater,
+        forward: httpForward({ kubelet: () => this.#kubeletAccess() }),
+      }),
     });
     this.#listener = await listen({
       env: { ...env, log: env.log.child('apiserver') },
@@ -91,6 +97,12 @@ export class ApiFront {
     });
     this.#scheduleRenewal(cert);
     return this.#listener;
+  }
+
+  #kubeletAccess() {
+    const { pki } = this.#options;
+    const { cert, key } = pki.apiServerKubeletClient();
+    return { cert, key, ca: pki.ca };
   }
 
   #certificate(): KeyPair {

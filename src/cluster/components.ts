@@ -29,20 +29,32 @@ interface Context {
 }
 
 const MODES: readonly AuthorizationMode[] = ['RBAC', 'Node', 'AlwaysAllow', 'AlwaysDeny'];
-const words = (text: string | undefined) => text?.split(',').map((w) => w.trim()).filter(Boolean) ?? [];
+const words = (text: string | undefined) =>
+  text
+    ?.split(',')
+    .map((w) => w.trim())
+    .filter(Boolean) ?? [];
 
 /** Runs until the signal aborts. Rejects with a UserError for flags that cannot be. */
-export async function runComponent(name: ComponentName, flags: Flags, { signal }: { signal: AbortSignal }): Promise<void> {
+export async function runComponent(
+  name: ComponentName,
+  flags: Flags,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
   const verbose = Number(flags['v'] ?? 2);
   if (!Number.isInteger(verbose) || verbose < 0) throw new UserError(`--v ${flags['v']}: a whole number is needed`);
-  const env = realEnv(createLogger({ level: verbose >= 4 ? 'debug' : 'info', sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }));
+  const env = realEnv(
+    createLogger({ level: verbose >= 4 ? 'debug' : 'info', sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
+  );
   await RUN[name](flags, { env, signal });
 }
 
 const RUN: Readonly<Record<ComponentName, (flags: Flags, context: Context) => Promise<void>>> = {
   server,
   agent: () => {
-    throw new UserError('coracle agent does not work yet: nodes besides the one that coracle up makes are not there yet');
+    throw new UserError(
+      'coracle agent does not work yet: nodes besides the one that coracle up makes are not there yet',
+    );
   },
   scheduler: (flags, context) =>
     withClient(flags, 'kube-scheduler', context, async (client, informers) => {
@@ -51,20 +63,30 @@ const RUN: Readonly<Record<ComponentName, (flags: Flags, context: Context) => Pr
   'controller-manager': controllerManager,
   proxy: (flags, context) =>
     withClient(flags, 'kube-proxy', context, async (_, informers) => {
-      const sink = new NftablesSink({ table: 'coracle_services', podCidr: flags['cluster-cidr']!, serviceCidr: '10.96.0.0/16' });
-      await runProxy({ env: context.env, informers, nodeName: flags['hostname-override'] ?? realNodeName(), sink }, context);
+      const sink = new NftablesSink({
+        table: 'coracle_services',
+        podCidr: flags['cluster-cidr']!,
+        serviceCidr: '10.96.0.0/16',
+      });
+      await runProxy(
+        { env: context.env, informers, nodeName: flags['hostname-override'] ?? realNodeName(), sink },
+        context,
+      );
     }),
 };
 
 async function server(flags: Flags, { env, signal }: Context): Promise<void> {
   if (flags['etcd-servers'] !== undefined) {
-    throw new UserError('--etcd-servers does not work yet: leave it out, and objects are kept in the embedded store below --data-dir');
+    throw new UserError(
+      '--etcd-servers does not work yet: leave it out, and objects are kept in the embedded store below --data-dir',
+    );
   }
   const store = flags['store'];
   if (store !== 'disk' && store !== 'memory') throw new UserError(`--store ${store}: it is disk or memory`);
   const authorization = words(flags['authorization-mode']);
   for (const mode of authorization) {
-    if (!(MODES as readonly string[]).includes(mode)) throw new UserError(`--authorization-mode ${mode}: there are ${MODES.join(', ')}`);
+    if (!(MODES as readonly string[]).includes(mode))
+      throw new UserError(`--authorization-mode ${mode}: there are ${MODES.join(', ')}`);
   }
   const disable = words(flags['disable-admission-plugins']);
   const running = await startServer(
@@ -94,20 +116,23 @@ async function server(flags: Flags, { env, signal }: Context): Promise<void> {
 
 function portOf(text: string): number {
   const port = Number(text);
-  if (!Number.isInteger(port) || port < 1 || port > 65_535) throw new UserError(`--secure-port ${text}: a port is 1 to 65535`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw new UserError(`--secure-port ${text}: a port is 1 to 65535`);
   return port;
 }
 
 function cidrOf(flag: string, flags: Flags): string {
   const text = flags[flag]!;
-  if (!/^(\d{1,3}\.){3}\d{1,3}\/([0-9]|[12]\d|3[0-2])$/.test(text)) throw new UserError(`--${flag} ${text}: write it like 10.96.0.0/16`);
+  if (!/^(\d{1,3}\.){3}\d{1,3}\/([0-9]|[12]\d|3[0-2])$/.test(text))
+    throw new UserError(`--${flag} ${text}: write it like 10.96.0.0/16`);
   return text;
 }
 
 function rangeOf(text: string): readonly [number, number] {
   const match = /^(\d+)-(\d+)$/.exec(text);
   const [first, last] = [Number(match?.[1]), Number(match?.[2])];
-  if (!match || first < 1 || last > 65_535 || first > last) throw new UserError(`--service-node-port-range ${text}: write it like 30000-32767`);
+  if (!match || first < 1 || last > 65_535 || first > last)
+    throw new UserError(`--service-node-port-range ${text}: write it like 30000-32767`);
   return [first, last];
 }
 

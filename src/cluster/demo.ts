@@ -51,7 +51,15 @@ export async function demoUp(platform: Platform, write: (text: string) => void):
     return result;
   };
   write(`Coracle ${platform.version.coracle}: Kubernetes ${platform.version.kubernetes}\n`);
-  const options = { name: NAME, dataDir: undefined, port: undefined, store: 'disk', nodes: 'auto', nodeCount: 1, wait: true } as const;
+  const options = {
+    name: NAME,
+    dataDir: undefined,
+    port: undefined,
+    store: 'disk',
+    nodes: 'auto',
+    nodeCount: 1,
+    wait: true,
+  } as const;
   const result = await platform.up(options, step);
   if (!result.started) {
     write(`The cluster is up already at ${result.status.server}: nothing changed. npm stop takes it down.\n`);
@@ -67,7 +75,10 @@ export async function demoUp(platform: Platform, write: (text: string) => void):
     write(`\n${await podTable(client)}\n`);
     const url = await serviceUrl(client, result.status.server);
     if (simulated) write(`The Service's address is ${url}, but behind simulated pods nothing answers.\n`);
-    else write(`${pc.bold(url)} answers through the Service: ${(await timed('first answer', () => answerOf(url))).trim()}\n`);
+    else
+      write(
+        `${pc.bold(url)} answers through the Service: ${(await timed('first answer', () => answerOf(url))).trim()}\n`,
+      );
   } finally {
     close();
   }
@@ -78,7 +89,11 @@ export async function demoUp(platform: Platform, write: (text: string) => void):
 export async function demoDown(platform: Platform, write: (text: string) => void): Promise<void> {
   const began = performance.now();
   const did = await platform.delete(CLUSTER, () => {});
-  write(did ? `The cluster is gone and left nothing behind (${((performance.now() - began) / 1000).toFixed(1)} s).\n` : 'There is no cluster to take down.\n');
+  write(
+    did
+      ? `The cluster is gone and left nothing behind (${((performance.now() - began) / 1000).toFixed(1)} s).\n`
+      : 'There is no cluster to take down.\n',
+  );
 }
 
 function usage(context: string): string {
@@ -97,7 +112,9 @@ async function loadDemoImage(platform: Platform): Promise<void> {
       output: join(dir, 'hello.tar'),
       files: [{ path: '/bin/busybox', source: busybox, mode: 0o755 }],
       entrypoint: ['/bin/busybox', 'sh', '-c'],
-      cmd: ['/bin/busybox mkdir -p /www && echo "Hello from $HOSTNAME" > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www'],
+      cmd: [
+        '/bin/busybox mkdir -p /www && echo "Hello from $HOSTNAME" > /www/index.html && exec /bin/busybox httpd -f -p 8080 -h /www',
+      ],
     });
     await platform.loadImage(CLUSTER, file);
   } finally {
@@ -123,10 +140,11 @@ async function applyFile(client: Client, file: string): Promise<void> {
 
 async function rolledOut(client: Client): Promise<void> {
   const ref = { namespace: 'default', name: 'hello' };
-  for (const began = performance.now(); ; ) {
+  for (const began = performance.now(); ;) {
     const { spec, status } = await client.get(Deployment, ref);
     if (status?.availableReplicas === spec.replicas && status?.updatedReplicas === spec.replicas) return;
-    if (performance.now() - began > ROLLOUT_TIMEOUT) throw new UserError('the example did not become ready: look at `kubectl describe pods`');
+    if (performance.now() - began > ROLLOUT_TIMEOUT)
+      throw new UserError('the example did not become ready: look at `kubectl describe pods`');
     await delay(25);
   }
 }
@@ -166,4 +184,3 @@ function get(url: string): Promise<string> {
     sent.end();
   });
 }
-

@@ -17,7 +17,8 @@ import { runningState } from './state-file.ts';
 export async function buildImageFile(options: ImageBuildOptions): Promise<{ file: string; digest: string }> {
   const { source, tag, output, entrypoint, cmd, env, workdir, user } = options;
   const stat = statSync(source, { throwIfNoEntry: false });
-  if (!stat) throw new UserError(`there is no ${source}: name a folder that becomes the image's root, or a static binary`);
+  if (!stat)
+    throw new UserError(`there is no ${source}: name a folder that becomes the image's root, or a static binary`);
   const labels = Object.fromEntries(
     options.labels.map((label) => {
       const at = label.indexOf('=');
@@ -40,11 +41,15 @@ export async function buildImageFile(options: ImageBuildOptions): Promise<{ file
 }
 
 /** Connects to the containerd of a running cluster for one call. */
-async function withRuntime<T>(cluster: ClusterSelector, use: (runtime: CriRuntime, socket: string) => Promise<T>): Promise<T> {
+async function withRuntime<T>(
+  cluster: ClusterSelector,
+  use: (runtime: CriRuntime, socket: string) => Promise<T>,
+): Promise<T> {
   const paths = pathsOf(cluster);
   const state = runningState(paths.stateFile);
   if (!state) throw new UserError(`cluster ${cluster.name} is not running: start it with coracle up`);
-  if (state.nodes === 'simulated') throw new UserError(`cluster ${cluster.name} has simulated nodes: they hold no images`);
+  if (state.nodes === 'simulated')
+    throw new UserError(`cluster ${cluster.name} has simulated nodes: they hold no images`);
   const { socket, streamDir } = containerdPaths(nodeParts(cluster.name, paths, networkOf(slotOf(paths) ?? 0)));
   const env = realEnv(createLogger({ level: 'warn', sink: logSink(2, 'text') }));
   const runtime = criRuntime({ env, socket, streamDir });
@@ -60,5 +65,7 @@ export function loadImageFile(cluster: ClusterSelector, file: string): Promise<r
 }
 
 export function listImages(cluster: ClusterSelector): Promise<readonly ImageInfo[]> {
-  return withRuntime(cluster, async (runtime) => (await runtime.listImages()).map(({ id, tags, size }) => ({ id, tags, size })));
+  return withRuntime(cluster, async (runtime) =>
+    (await runtime.listImages()).map(({ id, tags, size }) => ({ id, tags, size })),
+  );
 }

@@ -14,7 +14,7 @@ import type { LeftoverOptions } from '../host/leftovers.ts';
 import { NftablesSink } from '../host/nftables.ts';
 import { tearDownNode, type NodeParts } from '../host/node-teardown.ts';
 import { kubeletConfig, type KubeletConfig } from '../kubelet/config.ts';
-import { runKubelet } from '../kubelet/kubelet.ts';
+import { runKubelet, type KubeletPods } from '../kubelet/kubelet.ts';
 import { createNodeApi } from '../kubelet/node-api.ts';
 import { runProxy } from '../proxy/proxy.ts';
 import { KUBERNETES_VERSION } from './kubernetes-version.ts';
@@ -123,6 +123,7 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
     nodeName: name,
   });
   let api: NodeApi | undefined;
+  let running: KubeletPods | undefined;
   return {
     name,
     containerd,
@@ -134,15 +135,21 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
       informers.informer(Node, { fieldSelector: `metadata.name=${name}` }).on((node) => {
         const podCidr = node?.spec.podCIDR;
         if (!podCidr) return;
-        pods.setRange({ podCidr, clusterCidr: network.podCidr }).catch((error: unknown) => {
-          kubeletEnv.log.error('cannot set up the pod network', { error });
-        });
+        pods
+          .setRange({ podCidr, clusterCidr: network.podCidr })
+          .then(() => running?.checkNode())
+          .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
       });
       const host = kubeletHost({ rootDirectory: paths.kubelet });
       const deps = { client: kubelet, env: kubeletEnv, config, runtime: containerd.runtime, host, informers };
       const proxyInformers = createInformerFactory({ client: proxy, env }, { signal });
+      const onPods = (kubeletPods: KubeletPods) => {
+        running = kubeletPods;
+        api = createNodeApi({ ...deps, pods: kubeletPods });
+        kubeletPods.checkNode();
+      };
       await Promise.all([
-        runKubelet({ ...deps, onPods: (running) => (api = createNodeApi({ ...deps, pods: running })) }, { signal }),
+        runKubelet({ ...deps, onPods }, { signal }),
         runProxy({ env, informers: proxyInformers, nodeName: name, sink: servicesSink(network) }, { signal }),
       ]);
     },

@@ -4,12 +4,17 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { Env } from '../base/env.ts';
+import type { ServiceAccount } from '../api/kinds/core/service-account.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
+import { certificateSigning } from '../controllers/certificate-signing.ts';
+import { serviceAccountTokens } from '../controllers/service-account-tokens.ts';
+import { certificateSigner } from '../host/csr-signer.ts';
 import { LmdbStore } from '../host/lmdb-store.ts';
 import type { Listener } from '../host/listener.ts';
 import { Pki } from '../host/pki.ts';
+import { tokenSigner } from '../host/token-signer.ts';
 import type { AdmissionOptions } from '../server/admission/index.ts';
-import type { PathHandler, StreamHandler } from '../server/http-exchange.ts';
+import type { PathHandler } from '../server/http-exchange.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
 import { ApiFront, machineAddress } from './api-front.ts';
@@ -33,7 +38,6 @@ export interface ServerOptions {
   readonly clientCa?: string;
   readonly anonymous?: boolean;
   readonly nodeConnector?: NodeConnector;
-  readonly streams?: StreamHandler;
   readonly paths?: readonly PathHandler[];
   /** Controllers that need the cluster's certificates. */
   readonly controllers?: (pki: Pki) => readonly ControllerDefinition[];
@@ -88,7 +92,7 @@ export async function startServer(options: ServerOptions, { signal }: { signal: 
       clusterIPs: options.serviceCidr,
     },
     rootCa: pki.ca,
-    controllers: options.controllers?.(pki) ?? [],
+    controllers: [...pkiControllers(pki, env), ...(options.controllers?.(pki) ?? [])],
   });
   try {
     listener = await front.listen(plane);
@@ -108,6 +112,13 @@ export async function startServer(options: ServerOptions, { signal }: { signal: 
     await store.close();
   });
   return { plane, listener, pki, url: `https://${address}:${listener.port}`, ended };
+}
+
+/** The controllers that sign with the cluster's keys. */
+function pkiControllers(pki: Pki, env: Env): ControllerDefinition[] {
+  const signer = tokenSigner(pki.serviceAccountKey);
+  const token = (account: ServiceAccount, name: string) => legacyToken(account, name, signer);
+  return [certificateSigning(certificateSigner(pki, env)), serviceAccountTokens({ rootCa: pki.ca, token })];
 }
 
 function stopped(signal: AbortSignal): Promise<void> {
