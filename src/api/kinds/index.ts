@@ -15,6 +15,7 @@ import { PersistentVolumeClaim } from './core/persistent-volume-claim.ts';
 import { LimitRange } from './core/limit-range.ts';
 import { ResourceQuota } from './core/resource-quota.ts';
 import { Event } from './core/event.ts';
+import { PodTemplate } from './core/pod-template.ts';
 import { ReplicationController } from './core/replication-controller.ts';
 import { Deployment } from './apps/deployment.ts';
 import { ReplicaSet } from './apps/replica-set.ts';
@@ -60,6 +61,7 @@ export const builtinKinds: readonly AnyKind[] = [
   LimitRange,
   ResourceQuota,
   Event,
+  PodTemplate,
   ReplicationController,
   Deployment,
   ReplicaSet,
