@@ -39,7 +39,8 @@ function sources(dir: string): string[] {
 }
 
 const files = sources(root).map((path) => relative(root, path));
-const isTest = (file: string) => file.endsWith('.test.ts');
+/** Tests, and the suites that several of them run. */
+const isTest = (file: string) => /\.test\.ts$|-suite[a-z-]*\.ts$/.test(file);
 const text = new Map(files.map((file) => [file, readFileSync(join(root, file), 'utf8')]));
 const code = (file: string) => text.get(file)!.replace(/\/\*[\s\S]*?\*\/|(^|[^:])\/\/.*$/gm, '$1');
 
