@@ -36,9 +36,13 @@ type Entry =
   | { readonly kind: 'directory' }
   | { readonly kind: 'file'; readonly bytes: Uint8Array; readonly mode: number };
 
+const parentOf = (path: string) => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+
 export class MemoryHost implements KubeletHost {
   /** By path. */
   readonly entries = new Map<string, Entry>();
+  /** The paths directly below a path, whether or not that is an entry itself: nothing ever looks at all files. */
+  readonly #below = new Map<string, Set<string>>();
   readonly mounted = new Map<string, unknown>();
   readonly cgroupPaths = new Set<string>();
   readonly prober: HostProber;
@@ -71,10 +75,10 @@ export class MemoryHost implements KubeletHost {
   }
 
   readonly files: KubeletHost['files'] = {
-    makeDirectory: async (path) => void this.entries.set(path, { kind: 'directory' }),
+    makeDirectory: async (path) => this.#put(path, { kind: 'directory' }),
     write: async (path, content, mode) => {
       const bytes = typeof content === 'string' ? encodeText(content) : content;
-      this.entries.set(path, { kind: 'file', bytes, mode });
+      this.#put(path, { kind: 'file', bytes, mode });
       for (const changed of this.#watchers.get(path) ?? []) changed();
     },
     read: async (path, limit, from = 'start') => {
@@ -83,20 +87,9 @@ export class MemoryHost implements KubeletHost {
       return from === 'start' ? entry.bytes.subarray(0, limit) : entry.bytes.subarray(-limit);
     },
     kind: async (path): Promise<FileKind | undefined> => this.entries.get(path)?.kind,
-    list: async (path) => {
-      const names = new Set<string>();
-      for (const known of this.entries.keys()) {
-        if (known.startsWith(`${path}/`)) names.add(known.slice(path.length + 1).split('/')[0]!);
-      }
-      return [...names];
-    },
-    remove: async (path) => {
-      if (!this.entries.has(path) && !this.#hasBelow(path)) return;
-      for (const known of this.entries.keys()) {
-        if (known === path || known.startsWith(`${path}/`)) this.entries.delete(known);
-      }
-    },
-    link: async (path, target) => void this.entries.set(path, { kind: 'file', bytes: encodeText(target), mode: 0o777 }),
+    list: async (path) => [...(this.#below.get(path) ?? [])].map((known) => known.slice(path.length + 1)),
+    remove: async (path) => this.#remove(path),
+    link: async (path, target) => this.#put(path, { kind: 'file', bytes: encodeText(target), mode: 0o777 }),
     publish: async (directory, files) => this.#publish(directory, files),
     takeGroup: async () => {},
     resolveBelow: async (base, relative) => `${base}/${relative}`,
@@ -142,24 +135,63 @@ export class MemoryHost implements KubeletHost {
     },
   };
 
-  #hasBelow(path: string): boolean {
-    for (const known of this.entries.keys()) if (known.startsWith(`${path}/`)) return true;
-    return false;
+  #put(path: string, entry: Entry): void {
+    if (!this.entries.has(path)) this.#file(path);
+    this.entries.set(path, entry);
+  }
+
+  #file(path: string): void {
+    const parent = parentOf(path);
+    if (parent === path) return;
+    const siblings = this.#below.get(parent);
+    if (siblings) return void siblings.add(path);
+    this.#below.set(parent, new Set([path]));
+    this.#file(parent);
+  }
+
+  #remove(path: string): void {
+    for (const child of this.#below.get(path) ?? []) this.#remove(child);
+    this.entries.delete(path);
+    this.#unfile(path);
+  }
+
+  /** Forgets a path with nothing below it, and its parents when they end with it. */
+  #unfile(path: string): void {
+    const parent = parentOf(path);
+    const siblings = this.#below.get(parent);
+    if (!siblings?.delete(path) || siblings.size > 0) return;
+    this.#below.delete(parent);
+    if (!this.entries.has(parent)) this.#unfile(parent);
   }
 
   #publish(directory: string, files: readonly PayloadFile[]): boolean {
     const wanted = new Map<string, PayloadFile>(files.map((f) => [`${directory}/${f.path}`, f]));
     let changed = !this.entries.has(directory);
-    this.entries.set(directory, { kind: 'directory' });
-    for (const known of this.entries.keys()) {
-      if (known.startsWith(`${directory}/`) && !wanted.has(known)) changed = this.entries.delete(known);
+    this.#put(directory, { kind: 'directory' });
+    for (const path of this.#filesBelow(directory)) {
+      if (wanted.has(path)) continue;
+      this.#remove(path);
+      changed = true;
     }
     for (const [path, { bytes, mode }] of wanted) {
       const old = this.entries.get(path);
-      if (old?.kind === 'file' && decodeText(old.bytes) === decodeText(bytes)) continue;
-      this.entries.set(path, { kind: 'file', bytes, mode });
+      if (old?.kind === 'file' && sameBytes(old.bytes, bytes)) continue;
+      this.#put(path, { kind: 'file', bytes, mode });
       changed = true;
     }
     return changed;
   }
+
+  #filesBelow(path: string): string[] {
+    return [...(this.#below.get(path) ?? [])].flatMap((child) =>
+      this.entries.has(child) ? [child] : this.#filesBelow(child),
+    );
+  }
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
