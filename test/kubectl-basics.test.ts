@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realEnv } from '../src/base/real-env.ts';
 import { startServer, type RunningServer } from '../src/cluster/server.ts';
 import { kubeconfigText } from '../src/host/kubeconfig.ts';
+import { keyPem, makeRequest, newKey } from '../src/host/x509.ts';
 import { Kubectl, kubectls } from './support/kubectl.ts';
 
 const versions = kubectls();
@@ -175,6 +176,51 @@ describe(`kubectl ${newest}, further`, () => {
     const token = (await k.ok('-n more create token bot --duration=10m')).trim();
     expect(await k.ok(`--token=${token} -n more get configmaps -o name`).catch((e: Error) => e.message)).toContain(
       'kube-root-ca.crt',
+    );
+  });
+
+  test('certificates and tokens are issued on request', async () => {
+    const { publicKey, privateKey } = newKey();
+    const request = makeRequest(
+      { subject: { commonName: 'carol', organizations: ['dev'] } },
+      { publicKey, privateKey },
+    );
+    const csr = {
+      apiVersion: 'certificates.k8s.io/v1',
+      kind: 'CertificateSigningRequest',
+      metadata: { name: 'carol' },
+      spec: {
+        request: Buffer.from(request).toString('base64'),
+        signerName: 'kubernetes.io/kube-apiserver-client',
+        usages: ['client auth'],
+      },
+    };
+    await k.ok('create -f -', JSON.stringify(csr));
+    expect(await k.ok('get csr carol --no-headers')).toMatch(/ kubernetes-admin +<none> +Pending$/m);
+    await k.ok('certificate approve carol');
+    await k.ok('wait --for=jsonpath={.status.certificate} csr/carol --timeout=20s');
+    const cert = Buffer.from(await k.ok('get csr carol -o jsonpath={.status.certificate}'), 'base64').toString();
+    const access = { name: 'carol', server: `https://127.0.0.1:${server.listener.port}`, ca: server.pki.ca };
+    writeFileSync(join(dir, 'carol'), kubeconfigText({ ...access, cert, key: keyPem(privateKey) }), { mode: 0o600 });
+    expect(
+      await k.ok(
+        `--kubeconfig=${join(dir, 'carol')} auth whoami -o 'jsonpath={.status.userInfo.username} {.status.userInfo.groups}'`,
+      ),
+    ).toBe('carol ["dev","system:authenticated"]');
+    const secret = `apiVersion: v1
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata: {name: old-token, namespace: more, annotations: {kubernetes.io/service-account.name: default}}
+`;
+    await k.ok('create -f -', secret);
+    await k.ok('-n more wait --for=jsonpath={.data.token} secret/old-token --timeout=20s');
+    const token = Buffer.from(
+      await k.ok('-n more get secret old-token -o jsonpath={.data.token}'),
+      'base64',
+    ).toString();
+    writeFileSync(join(dir, 'old'), kubeconfigText({ ...access, token }), { mode: 0o600 });
+    expect(await k.ok(`--kubeconfig=${join(dir, 'old')} auth whoami -o jsonpath={.status.userInfo.username}`)).toBe(
+      'system:serviceaccount:more:default',
     );
   });
 

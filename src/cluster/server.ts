@@ -13,6 +13,7 @@ import { LmdbStore } from '../host/lmdb-store.ts';
 import type { Listener } from '../host/listener.ts';
 import { Pki } from '../host/pki.ts';
 import { tokenSigner } from '../host/token-signer.ts';
+import { legacyToken } from '../server/authn/token-issuer.ts';
 import type { AdmissionOptions } from '../server/admission/index.ts';
 import type { PathHandler } from '../server/http-exchange.ts';
 import { MemoryStore } from '../store/memory-store.ts';
