@@ -11,6 +11,9 @@ import { SimulatedRuntime, type Scenario } from '../kubelet/simulated-runtime.ts
 import { nodeUser } from './identities.ts';
 import { KUBERNETES_VERSION } from './kubernetes-version.ts';
 
+/** Where the Service kube-dns would be. */
+const CLUSTER_DNS = '10.96.0.10';
+
 /** Marks a node that runs nothing. */
 export const SIMULATED_LABEL = 'coracle.dev/simulated';
 
@@ -31,6 +34,9 @@ export interface SimulatedNode {
   /** Runs until the signal aborts. */
   run(context: { signal: AbortSignal }): Promise<void>;
 }
+
+/** Nothing in a simulated container reads its token. */
+const noToken = async () => ({ token: 'simulated', refreshAt: Infinity });
 
 const address = (base: number, index: number, n: number) => {
   const value = index * 256 + (n % 256);
@@ -53,6 +59,7 @@ export function simulatedNode(
     nodeIPs: [address(172, index + 0x1000, 1)],
     manageCgroups: false,
     port: 0,
+    clusterDNS: [CLUSTER_DNS],
     version: KUBERNETES_VERSION,
     ...options.config,
     labels: { [SIMULATED_LABEL]: 'true', ...options.config?.labels },
@@ -65,7 +72,7 @@ export function simulatedNode(
       const client = clientOf(nodeUser(name), 'kubelet');
       const nodeEnv = { ...env, log: env.log.child('kubelet', { node: name }) };
       const informers = createInformerFactory({ client, env: nodeEnv }, { signal });
-      const deps = { client, env: nodeEnv, config, runtime, host, informers };
+      const deps = { client, env: nodeEnv, config, runtime, host, informers, token: noToken };
       await runKubelet(
         {
           ...deps,

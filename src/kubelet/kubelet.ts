@@ -22,6 +22,7 @@ import { nodeAllocatable } from './node-status.ts';
 import { removeOrphans } from './orphans.ts';
 import { isTerminal } from './pod-spec.ts';
 import { PodWorker } from './pod-worker.ts';
+import type { TokenSource } from './pod-tokens.ts';
 import { LABELS } from './labels.ts';
 import type { ContainerRuntime, ContainerStatus, RuntimeEvent, SandboxStatus } from './runtime.ts';
 
@@ -34,6 +35,8 @@ export interface KubeletDependencies {
   readonly informers: InformerFactory;
   /** Events go to the API unless told: `() => {}` for simulations that want none. */
   readonly record?: (about: KubeObject, note: EventNote) => void;
+  /** Where projected service account tokens come from; the API unless told. */
+  readonly token?: TokenSource;
   /** Called once with the running kubelet's pods, for the node API. */
   readonly onPods?: (pods: KubeletPods) => void;
 }
@@ -102,6 +105,7 @@ class Kubelet {
       images: new ImageManager(runtime, env),
       objects: new NodeObjects(client, env, signal),
       services: informers.informer(Service),
+      ...(this.#deps.token ? { token: this.#deps.token } : {}),
       allocatable: nodeAllocatable({ config, machine }),
       record,
       register: (id, owner) => void this.#owners.set(id, owner),

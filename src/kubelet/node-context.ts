@@ -10,6 +10,7 @@ import type { KubeletConfig } from './config.ts';
 import type { KubeletHost, Machine } from './host.ts';
 import type { ImageManager } from './images.ts';
 import type { NodeObjects } from './node-objects.ts';
+import type { TokenSource } from './pod-tokens.ts';
 import type { ContainerRuntime } from './runtime.ts';
 
 export interface NodeContext {
@@ -24,6 +25,8 @@ export interface NodeContext {
   readonly images: ImageManager;
   readonly objects: NodeObjects;
   readonly services: Informer<Service>;
+  /** Where projected service account tokens come from; the API unless told. */
+  readonly token?: TokenSource;
   /** What pods may use of this node. */
   readonly allocatable: Readonly<Record<string, string>>;
   readonly record: (pod: Pod, note: EventNote) => void;

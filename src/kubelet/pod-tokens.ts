@@ -8,6 +8,9 @@ import type { Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import type { ServiceAccountToken } from './volumes/plugin.ts';
 
+/** Rejects with the API's StatusError. */
+export type TokenSource = (pod: Pod, audience: string, expirationSeconds: number) => Promise<ServiceAccountToken>;
+
 const LONGEST = 24 * 3600_000;
 
 export class PodTokens {

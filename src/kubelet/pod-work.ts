@@ -15,7 +15,7 @@ import type { PodObjects } from './node-objects.ts';
 import type { Block, ProbeVerdict, StopRequest } from './plan-steps.ts';
 import { PodRuntime } from './pod-runtime.ts';
 import { containerNamed, fieldPathOf } from './pod-spec.ts';
-import { PodTokens } from './pod-tokens.ts';
+import { PodTokens, type TokenSource } from './pod-tokens.ts';
 import { ContainerProbes } from './probes.ts';
 import type { ContainerStatus, SandboxStatus } from './runtime.ts';
 import type { VolumeContext } from './volumes/plugin.ts';
@@ -38,7 +38,7 @@ export class PodWork {
   readonly messages = new Map<string, string>();
   readonly volumes: PodVolumes;
   readonly objects: PodObjects;
-  readonly #tokens: PodTokens;
+  readonly #token: TokenSource;
   readonly #probes = new Map<string, ContainerProbes>();
   readonly #refreshing = new Map<string, Promise<void>>();
   pod: Pod;
@@ -58,7 +58,8 @@ export class PodWork {
     const memory = node.config.memoryDirectory;
     this.volumes = new PodVolumes(node.host, { disk, memory: memory ? `${memory}/${this.uid}` : disk });
     this.objects = node.objects.scope(() => this.#objectsChanged());
-    this.#tokens = new PodTokens(node.client, node.env);
+    const tokens = new PodTokens(node.client, node.env);
+    this.#token = node.token ?? ((...wanted) => tokens.get(...wanted));
   }
 
   get directory(): string {
@@ -78,7 +79,7 @@ export class PodWork {
   volumeContext(): VolumeContext {
     const { host, allocatable } = this.node;
     const { pod, objects, addresses } = this;
-    const token = (audience: string, seconds: number) => this.#tokens.get(pod, audience, seconds);
+    const token = (audience: string, seconds: number) => this.#token(pod, audience, seconds);
     return { pod, host, objects, addresses, allocatable, token };
   }
 

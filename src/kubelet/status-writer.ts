@@ -8,8 +8,8 @@ import type { Client } from '../client/client.ts';
 
 /** Changes nobody waits for may ride along with the next one for this long. */
 const LINGER = 200;
-/** The first word on a pod waits this long: one that runs at once needs no other. */
-const FIRST_LINGER = 5;
+/** The first word on a pod waits this long, and the words on its end: one that runs, or is gone, at once needs no other. */
+const PASSING_LINGER = 5;
 const RETRY = { first: 500, last: 30_000 };
 
 const OWNED = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled']);
@@ -52,7 +52,8 @@ export class StatusWriter {
     this.#wanted = status;
     const signature = signatureOf(status);
     const first = this.#signature === '' && status.phase === 'Pending';
-    const urgent = signature !== this.#signature && !first;
+    const passing = first || this.#pod.metadata.deletionTimestamp !== undefined;
+    const urgent = signature !== this.#signature && !passing;
     this.#signature = signature;
     if (this.#writing) return;
     if (urgent) {
@@ -60,7 +61,7 @@ export class StatusWriter {
       this.#timer = undefined;
       this.#begin();
     } else {
-      this.#timer ??= this.#env.clock.setTimer(first ? FIRST_LINGER : LINGER, () => {
+      this.#timer ??= this.#env.clock.setTimer(passing ? PASSING_LINGER : LINGER, () => {
         this.#timer = undefined;
         if (!this.#writing) this.#begin();
       });
