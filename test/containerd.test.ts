@@ -347,7 +347,7 @@ describe.skipIf(process.getuid?.() !== 0)('containers', () => {
     signalProcess(before, 'SIGKILL');
     expect(await waitForExit(before, 5000)).toBe(true);
     await happened('lost', '');
-    expect(node.containerd.daemon.process.pid).not.toBe(before.pid);
+    await eventually(() => node.containerd.daemon.process.pid !== before.pid);
     expect(await runtime().containerStatus(stays.containerId)).toMatchObject({ state: 'running' });
     await eventually(async () => (await runtime().containerStatus(ends.containerId))?.state === 'exited');
     expect(await runtime().containerStatus(ends.containerId)).toMatchObject({ exitCode: 9 });

@@ -101,16 +101,19 @@ export async function attach(
     return open(url, either);
   };
   try {
-    const output = stdout || stderr ? await connect({ stdin: false, stdout, stderr }) : undefined;
+    // A connection that asks for no input at all would end the container's, so the one for output asks and sends nothing.
+    const output = stdout || stderr ? await connect({ stdin: true, stdout, stderr }) : undefined;
     const received = output && receive(output, outputOf(streams));
     received?.catch(() => undefined);
     if (output && options.tty && streams.resize) followSizes(output, streams.resize);
-    const fed = stdin
-      ? connect({ stdin: true, stdout: false, stderr: false }).then((s) => feedInput(s, streams.stdin!))
-      : undefined;
+    const input = stdin ? await connect({ stdin: true, stdout: false, stderr: false }) : undefined;
+    const fed = input && feedInput(input, streams.stdin!);
     fed?.catch(() => undefined);
     await (received ?? fed);
     signal.throwIfAborted();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   } finally {
     done.abort();
   }
