@@ -39,7 +39,8 @@ export interface MachineFacts {
 const NAMESPACES = ['mnt', 'net', 'pid', 'ipc', 'uts'];
 const MODULES = ['overlay', 'br_netfilter', 'veth', 'nf_tables', 'nft_chain_nat', 'nft_masq'];
 const TRIAL_NETWORK = `ip link add name cor-trial type bridge && ip link add cor-a type veth peer name cor-b && nft -f -`;
-const TRIAL_RULES = `table ip trial { chain post { type nat hook postrouting priority 100; masquerade\n} }\n`;
+const TRIAL_RULES =
+  'add table ip trial\nadd chain ip trial post { type nat hook postrouting priority 100; }\nadd rule ip trial post masquerade\n';
 
 const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
 
