@@ -8,14 +8,15 @@ export interface NodesChoice {
   readonly notice: string | undefined;
 }
 
-export async function chooseNodes(mode: NodesMode, steps: StepSink): Promise<NodesChoice> {
+/** `dataDir` is where the cluster will keep its data; it exists. */
+export async function chooseNodes(mode: NodesMode, dataDir: string, steps: StepSink): Promise<NodesChoice> {
   if (mode === 'simulated')
     return {
       nodes: 'simulated',
       notice: 'Nodes are SIMULATED: pods are scheduled and report Running, no container runs.',
     };
   const { preflight, installPackages } = await import('../host/preflight.ts');
-  let findings = await preflight();
+  let findings = await preflight({ dataDir });
   const missing = findings.flatMap((finding) => finding.packages ?? []);
   if (missing.length && !findings.some((f) => f.fatal)) {
     const began = performance.now();
@@ -23,7 +24,7 @@ export async function chooseNodes(mode: NodesMode, steps: StepSink): Promise<Nod
     const failed = await installPackages(missing);
     if (failed) throw new UserError(failed);
     steps({ name: `installed Debian packages: ${missing.join(', ')}`, seconds: (performance.now() - began) / 1000 });
-    findings = await preflight();
+    findings = await preflight({ dataDir });
   }
   const impossible = findings.find((f) => f.fatal);
   if (impossible && mode === 'auto') {

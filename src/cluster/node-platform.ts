@@ -1,7 +1,7 @@
 // The Platform of the command line on this machine: clusters as background processes, components as this process.
 
 import { createServer } from 'node:net';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import {
@@ -104,7 +104,8 @@ async function up(options: UpOptions, steps: StepSink): Promise<UpResult> {
     await mergeKubeconfig(options);
     return resultOf(await statusOf(options, health), false, undefined);
   }
-  const { nodes, notice } = await chooseNodes(options.nodes, steps);
+  mkdirSync(paths.data, { recursive: true });
+  const { nodes, notice } = await chooseNodes(options.nodes, paths.data, steps);
   // A cluster keeps its port, for kubeconfigs out there name it.
   const before = readState(paths.stateFile)?.port ?? savedPort(paths);
   const port = await choosePort(options.port ?? (before && (await portFree(before)) ? before : undefined));
@@ -127,9 +128,10 @@ async function foreground(options: UpOptions, steps: StepSink, { signal }: { sig
     const paths = pathsOf(options);
     const running = runningState(paths.stateFile);
     if (running) throw new UserError(`cluster ${options.name} runs already as process ${running.pid}`);
+    mkdirSync(paths.data, { recursive: true });
     const nodes = inBackground
       ? (options.nodes as 'real' | 'simulated')
-      : (await chooseNodes(options.nodes, steps)).nodes;
+      : (await chooseNodes(options.nodes, paths.data, steps)).nodes;
     const port = await choosePort(options.port);
     const { startCluster } = await import('./run-cluster.ts');
     const step: StepSink = inBackground ? (s) => tell({ type: 'step', ...s }) : steps;

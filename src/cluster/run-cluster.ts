@@ -11,7 +11,7 @@ import { kubeconfigText } from '../host/kubeconfig.ts';
 import { machineAddress } from './api-front.ts';
 import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
 import { contextOf } from './manager.ts';
-import { claimSlot, networkOf } from './networks.ts';
+import { claimSlot, networkOf, type ClusterNetwork } from './networks.ts';
 import type { ClusterPaths } from './paths.ts';
 import { startRealNode, type RealNode } from './real-node.ts';
 import { startServer, type RunningServer } from './server.ts';
@@ -37,53 +37,23 @@ export interface RunningCluster {
   readonly ended: Promise<void>;
 }
 
-/** Resolves once the nodes are Ready (or, without `wait`, once the API answers). */
+/** Resolves once the nodes are Ready and cluster DNS is applied (or, without `wait`, once the API answers). */
 export async function startCluster(
   options: RunClusterOptions,
   steps: StepSink,
   { signal }: { signal: AbortSignal },
 ): Promise<RunningCluster> {
-  const { env, name, paths, port, nodes } = options;
+  const { env, name, paths, nodes } = options;
   for (const dir of [paths.data, paths.logs, paths.run]) mkdirSync(dir, { recursive: true });
   const network = networkOf(claimSlot(paths));
-  const nodeIP = machineAddress();
-  const apis = new Map<string, () => NodeApi | undefined>();
   const timed = stepTimer(env, steps);
-  const realNode =
-    nodes === 'real'
-      ? timed(
-          'containerd',
-          startRealNode({ env, cluster: name, paths, network, nodeIP, clusterDomain: CLUSTER_DOMAIN }),
-        )
-      : undefined;
+  const base = { env, cluster: name, paths, network, nodeIP: machineAddress(), clusterDomain: CLUSTER_DOMAIN };
+  const realNode = nodes === 'real' ? timed('containerd', startRealNode(base)) : undefined;
   realNode?.catch(() => {});
   const startedAt = Date.now();
-  const server = await timed(
-    'API server',
-    startServer(
-      {
-        env,
-        dataDir: paths.data,
-        store: options.store,
-        bindAddress: '0.0.0.0',
-        port,
-        serviceCidr: network.serviceCidr,
-        clusterCidr: network.podCidr,
-        clusterDomain: CLUSTER_DOMAIN,
-        nodeConnector: (nodeName) => apiOf(apis, nodeName),
-      },
-      { signal },
-    ),
-  );
-  const admin = server.pki.admin();
-  const kubeconfig = kubeconfigText({
-    name: contextOf(name),
-    server: server.url,
-    ca: server.pki.ca,
-    cert: admin.cert,
-    key: admin.key,
-  });
-  writeFileSync(paths.adminKubeconfig, kubeconfig, { mode: 0o600 });
+  const apis = new Map<string, () => NodeApi | undefined>();
+  const server = await timed('API server', startApi(options, network, apis, signal));
+  writeAdminKubeconfig(options, server);
   const state = {
     name,
     pid: process.pid,
@@ -96,31 +66,58 @@ export async function startCluster(
     startedAt,
   };
   writeState(paths.stateFile, { ...state, ready: false });
-  const running: Promise<unknown>[] = [];
-  let real: RealNode | undefined;
-  if (realNode) {
-    real = await realNode;
-    running.push(runReal(real, server, apis, signal));
-  } else {
-    running.push(...runSimulated(options, env, server, signal));
-  }
+  const real = await realNode;
+  const running = real ? [runReal(real, server, apis, signal)] : runSimulated(options, env, server, signal);
   for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
-  if (real)
-    await installAddons({
-      env,
-      plane: server.plane,
-      network,
-      clusterDomain: CLUSTER_DOMAIN,
-      containerd: real.containerd,
-      paths,
-    });
-  if (options.wait)
-    await timed(nodes === 'real' ? 'node Ready' : 'nodes Ready', nodesReady(server, env, options.nodeCount, signal));
+  const { plane } = server;
+  const addons = real
+    ? timed(
+        'cluster DNS',
+        installAddons({ env, plane, network, clusterDomain: CLUSTER_DOMAIN, containerd: real.containerd, paths }),
+      )
+    : undefined;
+  addons?.catch((error: unknown) => env.log.error('cluster DNS could not be installed', { error }));
+  if (options.wait) {
+    const count = real ? 1 : options.nodeCount;
+    await Promise.all([
+      timed(count === 1 ? 'node Ready' : 'nodes Ready', nodesReady(server, env, count, signal)),
+      addons,
+    ]);
+  }
   writeState(paths.stateFile, { ...state, ready: true });
   const ended = Promise.all([server.ended, ...running.map((part) => part.catch(() => {}))]).then(() =>
     real?.containerd.release(),
   );
   return { ended };
+}
+
+function startApi(
+  options: RunClusterOptions,
+  network: ClusterNetwork,
+  apis: ReadonlyMap<string, () => NodeApi | undefined>,
+  signal: AbortSignal,
+): Promise<RunningServer> {
+  const { env, paths, store, port } = options;
+  return startServer(
+    {
+      env,
+      dataDir: paths.data,
+      store,
+      bindAddress: '0.0.0.0',
+      port,
+      serviceCidr: network.serviceCidr,
+      clusterCidr: network.podCidr,
+      clusterDomain: CLUSTER_DOMAIN,
+      nodeConnector: (nodeName) => apiOf(apis, nodeName),
+    },
+    { signal },
+  );
+}
+
+function writeAdminKubeconfig({ name, paths }: RunClusterOptions, { url, pki }: RunningServer): void {
+  const { cert, key } = pki.admin();
+  const text = kubeconfigText({ name: contextOf(name), server: url, ca: pki.ca, cert, key });
+  writeFileSync(paths.adminKubeconfig, text, { mode: 0o600 });
 }
 
 function stepTimer(env: Env, steps: StepSink) {
