@@ -1,17 +1,19 @@
 // The Endpoints object of each Service with a selector: all its addresses in one object, for clients that do not know
-// EndpointSlices. Pods that are going are left out; at most 1,000 addresses are listed.
+// EndpointSlices. Pods that are going are left out; at most 1,000 addresses are listed, ready ones first.
 
 import type { EndpointAddress, EndpointPort, EndpointSubset, Service } from '../api/generated/core-v1.ts';
 import { Endpoints } from '../api/kinds/core/endpoints.ts';
 import { Service as ServiceKind } from '../api/kinds/core/service.ts';
 import { refOfKey, type KubeObject } from '../api/object.ts';
-import { defineController, NOTHING, watch, type Plan } from '../client/controller.ts';
+import { defineController, NOTHING, watch, type Action, type Plan } from '../client/controller.ts';
+import { sameValue } from './same-value.ts';
 import {
-  HEADLESS_LABEL,
   hostnameIn,
   isHeadless,
+  labelsFrom,
   podsOf,
   portsIn,
+  restAfter,
   serviceWatches,
   type EndpointPod,
 } from './service-endpoints.ts';
@@ -19,100 +21,139 @@ import {
 const MAX_ADDRESSES = 1000;
 const OVER_CAPACITY = 'endpoints.kubernetes.io/over-capacity';
 const MANAGED_BY = 'endpoints.kubernetes.io/managed-by';
-const SKIP_MIRROR = 'endpointslice.kubernetes.io/skip-mirror';
+const MANAGER = 'endpoint-controller';
 
 export const endpoints = defineController({
   name: 'endpoint-controller',
   primary: ServiceKind,
   watches: [...serviceWatches, watch({ kind: Endpoints, keys: 'self' })],
-  grants: [{ groups: [''], resources: ['endpoints'], verbs: ['create', 'update', 'delete'] }],
+  grants: [
+    { groups: [''], resources: ['endpoints'], verbs: ['create', 'update', 'delete'] },
+    { groups: [''], resources: ['endpoints/restricted'], verbs: ['create'] },
+  ],
   plan(key, view): Plan {
     const service = view.of(ServiceKind).get(key);
     const existing = view.of(Endpoints).get(key);
-    if (!service) {
-      const ours = existing?.metadata.labels?.[MANAGED_BY] === 'endpoint-controller';
-      if (!existing || !ours) return NOTHING;
-      const options = { preconditions: { uid: existing.metadata.uid } };
-      return {
-        actions: [{ do: 'delete', kind: Endpoints, ref: refOfKey(key), options, ignore: ['NotFound', 'Conflict'] }],
-      };
-    }
+    if (!service)
+      return existing?.metadata.labels?.[MANAGED_BY] === MANAGER ? { actions: [remove(existing)] } : NOTHING;
     const pods = service.metadata.deletionTimestamp ? undefined : podsOf(service, view);
     if (!pods) return NOTHING;
     const wanted = endpointsOf(service, pods, existing);
-    if (!existing) return { actions: [{ do: 'create', kind: Endpoints, object: wanted as KubeObject }] };
+    const rest = restAfter(pods.length);
+    const { namespace, name } = service.metadata;
+    if (!existing) {
+      const object = wanted as KubeObject;
+      return {
+        actions: [{ do: 'create', kind: Endpoints, object }],
+        ...rest,
+        failed: failed('Create', namespace, name),
+      };
+    }
     const same =
-      JSON.stringify(existing.subsets ?? []) === JSON.stringify(wanted.subsets ?? []) &&
-      JSON.stringify(sorted(existing.metadata.labels)) === JSON.stringify(sorted(wanted.metadata.labels)) &&
+      sameValue(existing.subsets, wanted.subsets) &&
+      sameValue(existing.metadata.labels, wanted.metadata.labels) &&
       existing.metadata.annotations?.[OVER_CAPACITY] === wanted.metadata.annotations?.[OVER_CAPACITY];
-    return same ? NOTHING : { actions: [{ do: 'update', kind: Endpoints, object: wanted }] };
+    if (same) return { actions: [], ...rest };
+    return {
+      actions: [{ do: 'update', kind: Endpoints, object: wanted }],
+      ...rest,
+      failed: failed('Update', namespace, name),
+    };
   },
 });
 
-const sorted = (map: Record<string, string> = {}) => Object.entries(map).sort();
+function remove({ metadata }: Endpoints): Action {
+  const ref = refOfKey(`${metadata.namespace}/${metadata.name}`);
+  const options = { preconditions: { uid: metadata.uid } };
+  return { do: 'delete', kind: Endpoints, ref, options, ignore: ['NotFound', 'Conflict'] };
+}
+
+const failed =
+  (what: 'Create' | 'Update', namespace: string | undefined, name: string) =>
+  (error: Error): Action[] => {
+    const about = what === 'Create' ? `create endpoint for service` : 'update endpoint';
+    const message = `Failed to ${about} ${namespace}/${name}: ${error.message}`;
+    return [{ do: 'event', event: { type: 'Warning', reason: `FailedTo${what}Endpoint`, message } }];
+  };
 
 function endpointsOf(service: Service, pods: readonly EndpointPod[], existing: Endpoints | undefined): Endpoints {
-  const shown = pods.filter((p) => !p.terminating);
-  const over = shown.length > MAX_ADDRESSES;
-  const { labels = {}, name, namespace } = service.metadata;
-  const { [HEADLESS_LABEL]: _, ...own } = labels;
-  const { [OVER_CAPACITY]: __, ...annotations } = existing?.metadata.annotations ?? {};
-  const metadata = {
-    ...(existing?.metadata ?? { name, namespace: namespace! }),
-    labels: {
-      ...own,
-      ...(isHeadless(service) ? { [HEADLESS_LABEL]: '' } : {}),
-      [MANAGED_BY]: 'endpoint-controller',
-      ...skip(service),
-    },
-    ...(over || Object.keys(annotations).length
-      ? { annotations: { ...annotations, ...(over ? { [OVER_CAPACITY]: 'truncated' } : {}) } }
-      : {}),
-  };
-  const subsets = subsetsOf(service, shown.slice(0, MAX_ADDRESSES));
+  const shown = service.spec.publishNotReadyAddresses ? pods : pods.filter((p) => !p.terminating);
+  const { subsets, truncated } = truncate(subsetsOf(service, shown));
+  const { name, namespace } = service.metadata;
+  const { [OVER_CAPACITY]: _, ...others } = existing?.metadata.annotations ?? {};
+  const annotations = { ...others, ...(truncated ? { [OVER_CAPACITY]: 'truncated' } : {}) };
+  const { annotations: __, ...metadata } = existing?.metadata ?? { name, namespace: namespace! };
   return {
     apiVersion: 'v1',
     kind: 'Endpoints',
-    metadata: metadata as Endpoints['metadata'],
+    metadata: {
+      ...metadata,
+      labels: labelsFrom(service, { [MANAGED_BY]: MANAGER }),
+      ...(Object.keys(annotations).length ? { annotations } : {}),
+    } as Endpoints['metadata'],
     ...(subsets.length ? { subsets } : {}),
   };
 }
 
-/** A Service label that would hide its EndpointSlices must not reach the Endpoints under the mirror's own name. */
-const skip = (service: Service) => {
-  const value = service.metadata.labels?.[SKIP_MIRROR];
-  return value === undefined ? {} : { [SKIP_MIRROR]: value };
-};
+interface Subset {
+  readonly ports: readonly EndpointPort[];
+  readonly ready: EndpointAddress[];
+  readonly notReady: EndpointAddress[];
+}
 
 /** Addresses grouped by the ports they have, in a stable order. */
-function subsetsOf(service: Service, pods: readonly EndpointPod[]): EndpointSubset[] {
-  const groups = new Map<string, { ports: EndpointPort[]; ready: EndpointAddress[]; notReady: EndpointAddress[] }>();
+function subsetsOf(service: Service, pods: readonly EndpointPod[]): Subset[] {
+  const groups = new Map<string, Subset>();
+  const portless = isHeadless(service) && !service.spec.ports?.length;
+  const ipv6 = service.spec.ipFamilies?.[0] === 'IPv6';
   for (const { pod, ips, ready } of pods) {
-    const ports = portsIn(service, pod).map(({ name: portName, ...rest }) => ({
-      ...(portName ? { name: portName } : {}),
-      ...rest,
-    }));
-    if (ports.length === 0 && !isHeadless(service)) continue;
+    const ip = ips.find((one) => one.includes(':') === ipv6);
+    if (ip === undefined) continue;
+    const ports = portsIn(service, pod).map(({ name, ...rest }) => ({ ...(name ? { name } : {}), ...rest }));
+    if (ports.length === 0 && !portless) continue;
     const key = JSON.stringify(ports);
     let group = groups.get(key);
     if (!group) groups.set(key, (group = { ports, ready: [], notReady: [] }));
-    const hostname = hostnameIn(service, pod);
-    const { nodeName } = pod.spec;
-    const { name, namespace, uid } = pod.metadata;
-    const address: EndpointAddress = {
-      ip: ips[0]!,
-      ...(hostname ? { hostname } : {}),
-      ...(nodeName ? { nodeName } : {}),
-      targetRef: { kind: 'Pod', namespace: namespace!, name, uid },
-    };
-    (ready || service.spec.publishNotReadyAddresses ? group.ready : group.notReady).push(address);
+    (ready || service.spec.publishNotReadyAddresses ? group.ready : group.notReady).push(addressOf(service, pod, ip));
   }
+  return [...groups.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, group]) => group);
+}
+
+function addressOf(service: Service, pod: EndpointPod['pod'], ip: string): EndpointAddress {
+  const hostname = hostnameIn(service, pod);
+  const { nodeName } = pod.spec;
+  const { name, namespace, uid } = pod.metadata;
+  return {
+    ip,
+    ...(hostname ? { hostname } : {}),
+    ...(nodeName ? { nodeName } : {}),
+    targetRef: { kind: 'Pod', namespace: namespace!, name, uid },
+  };
+}
+
+/** Too many addresses: each subset keeps its share, and those not ready go first. */
+function truncate(groups: readonly Subset[]): { subsets: EndpointSubset[]; truncated: boolean } {
+  const sum = (of: 'ready' | 'notReady') => groups.reduce((n, group) => n + group[of].length, 0);
+  const shares = (of: 'ready' | 'notReady', room: number): number[] => {
+    const all = sum(of);
+    let left = room;
+    return groups.map((group) => {
+      const share = all <= room ? group[of].length : Math.min(left, Math.ceil((group[of].length / all) * room));
+      left -= share;
+      return share;
+    });
+  };
+  const ready = shares('ready', MAX_ADDRESSES);
+  const notReady = shares('notReady', Math.max(0, MAX_ADDRESSES - sum('ready')));
   const byIp = (a: EndpointAddress, b: EndpointAddress) => (a.ip < b.ip ? -1 : 1);
-  return [...groups.entries()]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([, { ports, ready, notReady }]) => ({
-      ...(ready.length ? { addresses: ready.sort(byIp) } : {}),
-      ...(notReady.length ? { notReadyAddresses: notReady.sort(byIp) } : {}),
-      ...(ports.length ? { ports } : {}),
-    }));
+  const subsets = groups.map((group, i): EndpointSubset => {
+    const addresses = group.ready.sort(byIp).slice(0, ready[i]);
+    const notReadyAddresses = group.notReady.sort(byIp).slice(0, notReady[i]);
+    return {
+      ...(addresses.length ? { addresses } : {}),
+      ...(notReadyAddresses.length ? { notReadyAddresses } : {}),
+      ...(group.ports.length ? { ports: [...group.ports] } : {}),
+    };
+  });
+  return { subsets, truncated: sum('ready') + sum('notReady') > MAX_ADDRESSES };
 }

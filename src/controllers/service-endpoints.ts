@@ -6,32 +6,42 @@ import { Pod as PodKind } from '../api/kinds/core/pod.ts';
 import { Service as ServiceKind } from '../api/kinds/core/service.ts';
 import { keyOf } from '../api/object.ts';
 import { watch, type View } from '../client/controller.ts';
+import { isReady, isTerminal, sameLabels } from './pod-state.ts';
 
 export const HEADLESS_LABEL = 'service.kubernetes.io/headless';
+export const SERVICE_LABEL = 'kubernetes.io/service-name';
+export const MANAGED_BY_LABEL = 'endpointslice.kubernetes.io/managed-by';
 
-const selects = (service: Service, pod: Pod): boolean => {
-  const { selector } = service.spec;
-  if (!selector || Object.keys(selector).length === 0) return false;
-  const labels = pod.metadata.labels ?? {};
+/** Pods by each of their labels: a Service's pods are found without a look at all of its namespace. */
+const BY_LABEL = 'endpoints-label';
+const labelKey = (namespace: string | undefined, key: string, value: string) => `${namespace}/${key}=${value}`;
+
+/** The selector, unless the Service leaves its endpoints to somebody else. */
+export function selectorOf({ spec }: Service): Readonly<Record<string, string>> | undefined {
+  if (spec.type === 'ExternalName' || !spec.selector) return undefined;
+  for (const _ in spec.selector) return spec.selector;
+  return undefined;
+}
+
+function selects(service: Service, pod: Pod): boolean {
+  const selector = selectorOf(service);
+  if (!selector) return false;
+  const { labels = {} } = pod.metadata;
   for (const key in selector) if (labels[key] !== selector[key]) return false;
   return true;
-};
-
-const isReady = (pod: Pod) => pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True') ?? false;
+}
 
 /** What of a pod shows up in endpoints; a change of anything else concerns no Service. */
 function relevant(pod: Pod): string {
-  const { status, metadata, spec } = pod;
-  return [
-    status?.podIP,
-    status?.podIPs?.length,
-    status?.phase,
-    isReady(pod),
-    metadata.deletionTimestamp,
-    spec.nodeName,
-    spec.hostname,
-    spec.subdomain,
-  ].join();
+  const { nodeName, hostname, subdomain } = pod.spec;
+  const { deletionTimestamp } = pod.metadata;
+  return [isTerminal(pod), isReady(pod), deletionTimestamp, nodeName, hostname, subdomain, ...ipsOf(pod)].join(' ');
+}
+
+/** The keys of the Services that select the pod. */
+export function servicesOf(pod: Pod, view: View): string[] {
+  const services = view.of(ServiceKind).list(pod.metadata.namespace);
+  return services.filter((service) => selects(service, pod)).map(keyOf);
 }
 
 /** Watches Services and their pods; keys are those of Services. */
@@ -39,26 +49,17 @@ export const serviceWatches = [
   watch({ kind: ServiceKind, keys: 'self' }),
   watch({
     kind: PodKind,
+    indexes: {
+      [BY_LABEL]: ({ metadata: { labels = {}, namespace } }) =>
+        Object.keys(labels).map((key) => labelKey(namespace, key, labels[key]!)),
+    },
     keys(pod, old, view) {
-      const sameLabels =
-        pod &&
-        old &&
-        (pod.metadata.labels === old.metadata.labels || sameMap(pod.metadata.labels, old.metadata.labels));
-      if (pod && old && sameLabels && relevant(pod) === relevant(old)) return [];
-      const { namespace } = (pod ?? old)!.metadata;
-      return view
-        .of(ServiceKind)
-        .list(namespace)
-        .filter((service) => (pod && selects(service, pod)) || (old && selects(service, old)))
-        .map(keyOf);
+      if (!pod || !old) return servicesOf((pod ?? old)!, view);
+      if (sameLabels(pod, old)) return relevant(pod) === relevant(old) ? [] : servicesOf(pod, view);
+      return [...new Set([...servicesOf(pod, view), ...servicesOf(old, view)])];
     },
   }),
 ];
-
-function sameMap(a: Record<string, string> = {}, b: Record<string, string> = {}): boolean {
-  const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
-}
 
 export interface EndpointPod {
   readonly pod: Pod;
@@ -67,20 +68,25 @@ export interface EndpointPod {
   readonly terminating: boolean;
 }
 
+const ipsOf = ({ status }: Pod) =>
+  status?.podIPs?.flatMap(({ ip }) => ip ?? []) ?? (status?.podIP ? [status.podIP] : []);
+
 /** The Service's pods that have an address and are not finished, in a stable order; undefined when it selects nothing. */
 export function podsOf(service: Service, view: View): EndpointPod[] | undefined {
-  const { selector, type } = service.spec;
-  if (type === 'ExternalName' || !selector || Object.keys(selector).length === 0) return undefined;
-  return view
-    .of(PodKind)
-    .list(service.metadata.namespace)
-    .filter((pod) => selects(service, pod))
-    .flatMap((pod) => {
-      const { status, metadata } = pod;
-      const finished = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-      const ips = status?.podIPs?.flatMap((i) => i.ip ?? []) ?? (status?.podIP ? [status.podIP] : []);
-      if (finished || ips.length === 0) return [];
-      return [{ pod, ips, ready: isReady(pod), terminating: metadata.deletionTimestamp !== undefined }];
+  const selector = selectorOf(service);
+  if (!selector) return undefined;
+  const { namespace } = service.metadata;
+  let candidates: readonly Pod[] | undefined;
+  for (const key in selector) {
+    const having = view.of(PodKind).byIndex(BY_LABEL, labelKey(namespace, key, selector[key]!));
+    if (!candidates || having.length < candidates.length) candidates = having;
+  }
+  return (candidates ?? [])
+    .flatMap((pod): EndpointPod[] => {
+      if (isTerminal(pod) || !selects(service, pod)) return [];
+      const ips = ipsOf(pod);
+      if (ips.length === 0) return [];
+      return [{ pod, ips, ready: isReady(pod), terminating: pod.metadata.deletionTimestamp !== undefined }];
     })
     .sort((a, b) => (a.pod.metadata.uid < b.pod.metadata.uid ? -1 : 1));
 }
@@ -116,7 +122,6 @@ export function portsIn(service: Service, pod: Pod): ResolvedPort[] {
   });
 }
 
-/** A headless Service without ports still gives names to its pods. */
 export const isHeadless = (service: Service) => service.spec.clusterIP === 'None';
 
 /** The pod's hostname as DNS name below the Service, when it asked for that Service as its subdomain. */
@@ -124,3 +129,12 @@ export function hostnameIn(service: Service, pod: Pod): string | undefined {
   const { hostname, subdomain } = pod.spec;
   return hostname && subdomain === service.metadata.name ? hostname : undefined;
 }
+
+/** The Service's labels as its endpoints carry them, with the mark of a headless one. */
+export function labelsFrom(service: Service, own: Readonly<Record<string, string>>): Record<string, string> {
+  const { [HEADLESS_LABEL]: _, ...labels } = service.metadata.labels ?? {};
+  return { ...labels, ...(isHeadless(service) ? { [HEADLESS_LABEL]: '' } : {}), ...own };
+}
+
+/** Plans over many pods rest in between (milliseconds), so that the changes of a rollout gather. */
+export const restAfter = (pods: number) => (pods > 100 ? { rest: Math.ceil(pods / 10) } : {});

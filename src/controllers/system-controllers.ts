@@ -3,6 +3,7 @@
 import type { AnyKind } from '../api/kind.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { endpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { endpointSlice } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
@@ -27,6 +28,7 @@ export function systemControllers(config: SystemControllersConfig): ControllerDe
   return [
     clusterRoleAggregation,
     endpointSlice,
+    endpointSliceMirroring,
     endpoints,
     garbageCollector(config.kinds),
     namespaceLifecycle(() => config.kinds),
