@@ -3,13 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http2';
 import { StatusError } from '../api/errors.ts';
-import type { ByteSource } from '../api/node-api.ts';
+import type { ByteSource, NodeStream } from '../api/node-api.ts';
 import type { ApiOp, ApiResult, NoUser, Transport, WatchSink, WatchStream } from '../api/op.ts';
+import { COMMAND_PROTOCOLS, PORT_PROTOCOLS, type ChannelProtocol } from '../api/streams/channels.ts';
 import type { Env } from '../base/env.ts';
 import { errorOf, requestOf, resultOf, warningTexts, WatchDecoder, type HttpRequest } from '../client/http-encoding.ts';
+import { commandOptions, forwardPort, runCommand, type OpenChannels } from '../client/remote-streams.ts';
 import { ExecCredentials, type Credential } from './exec-credential.ts';
 import { Http2Pool } from './http2-pool.ts';
 import type { ExecConfig } from './kubeconfig.ts';
+import { openWebSocket } from './websocket-open.ts';
 
 export interface HttpTransportOptions {
   readonly env: Env;
@@ -50,6 +53,14 @@ export interface HttpTransport extends Transport {
 }
 
 const TOKEN_LIFE = 60_000;
+const CONVERSATIONS: Readonly<Record<string, 'exec' | 'attach' | 'portforward' | undefined>> = {
+  exec: 'exec',
+  attach: 'attach',
+  portforward: 'portforward',
+};
+/** Those that tell how a command ended. */
+const COMMANDS = COMMAND_PROTOCOLS.filter((p) => p.jsonStatus && !p.base64);
+const PORTS = PORT_PROTOCOLS.filter((p) => p.jsonStatus && !p.base64);
 
 export function httpTransport(options: HttpTransportOptions): HttpTransport {
   const connection = new ServerConnection(options);
@@ -82,24 +93,21 @@ class ServerConnection {
     const url = new URL(options.server);
     this.#prefix = url.pathname.replace(/\/$/, '');
     this.#authority = url.host;
-    const { cert, key, ca, insecure, serverName, impersonate } = options;
+    const { cert, key, impersonate } = options;
     this.#headers = impersonate ? impersonation(impersonate) : {};
     this.#exec = options.exec && new ExecCredentials(options.exec, options.env);
     this.#identity = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
     this.#pool = new Http2Pool({
       env: options.env,
       origin: url.origin,
-      tls: () => ({
-        ...this.#identity,
-        ...(ca ? { ca } : {}),
-        ...(serverName ? { servername: serverName } : {}),
-        rejectUnauthorized: !insecure,
-      }),
+      tls: () => this.#tls(),
     });
   }
 
   async run(op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
     const request = requestOf(op);
+    const conversation = CONVERSATIONS[op.verb === 'connect' ? (op.subresource ?? '') : ''];
+    if (conversation) return { type: 'connect', stream: await this.#conversation(conversation, op, request, signal) };
     const { stream, status, headers } = await this.#send(request, signal);
     if (status === 401) this.#exec?.forget();
     if (status >= 300) throw errorOf(status, (await bodyOf(stream, request)).toString(), text(headers['retry-after']));
@@ -107,6 +115,65 @@ class ServerConnection {
     if (op.verb === 'connect') return { type: 'connect', stream: { kind: 'logs', source: source(stream) } };
     const body = await bodyOf(stream, request);
     return resultOf(status, body.toString(), warningTexts([headers['warning'] ?? []].flat()));
+  }
+
+  /** Exec and attach are open when this resolves: run them. Ports are connected one by one, when they are run. */
+  async #conversation(
+    kind: 'exec' | 'attach' | 'portforward',
+    op: NoUser<ApiOp>,
+    request: HttpRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<NodeStream> {
+    const { env } = this.#options;
+    if (kind === 'portforward') {
+      return {
+        kind,
+        run: async (port, streams, context) => {
+          const path = request.target.split('?')[0]!;
+          const channels = await this.#channels({ ...request, target: `${path}?ports=${port}` }, PORTS, context.signal);
+          await forwardPort(channels, streams, { env, signal: context.signal });
+        },
+      };
+    }
+    const channels = await this.#channels(request, COMMANDS, signal);
+    return {
+      kind,
+      options: commandOptions(op.options.query),
+      run: (streams, context) => runCommand(channels, streams, { env, signal: context.signal }),
+    };
+  }
+
+  async #channels(
+    request: HttpRequest,
+    protocols: readonly ChannelProtocol[],
+    signal: AbortSignal | undefined,
+  ): Promise<OpenChannels> {
+    const { server } = this.#options;
+    const credential = this.#exec && (await this.#exec.get());
+    const headers = this.#headersOf(request, credential);
+    const { cert = this.#identity.cert, key = this.#identity.key } = credential ?? {};
+    const tls = { ...this.#tls(), ...(cert && key ? { cert, key } : {}) };
+    const url = new URL(server.replace(/\/$/, '') + request.target);
+    try {
+      return await openWebSocket({ url, headers, tls, protocols }, signal);
+    } catch (error) {
+      throw unreachable(error, server, request);
+    }
+  }
+
+  #tls() {
+    const { ca, insecure, serverName } = this.#options;
+    return {
+      ...this.#identity,
+      ...(ca ? { ca } : {}),
+      ...(serverName ? { servername: serverName } : {}),
+      rejectUnauthorized: !insecure,
+    };
+  }
+
+  #headersOf(request: HttpRequest, credential: Credential | undefined): OutgoingHttpHeaders {
+    const token = credential ? credential.token : this.#bearer();
+    return { ...this.#headers, ...request.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
   }
 
   async raw(request: HttpRequest, signal: AbortSignal | undefined): Promise<RawAnswer> {
@@ -151,11 +218,8 @@ class ServerConnection {
         ':method': request.method,
         ':path': this.#prefix + request.target,
         ':authority': this.#authority,
-        ...this.#headers,
-        ...request.headers,
+        ...this.#headersOf(request, credential),
       };
-      const token = credential ? credential.token : this.#bearer();
-      if (token) headers['authorization'] = `Bearer ${token}`;
       const { stream, failure } = this.#pool.request(headers, request.body === undefined);
       const onAbort = () => stream.close(constants.NGHTTP2_CANCEL);
       signal?.addEventListener('abort', onAbort, { once: true });
