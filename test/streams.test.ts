@@ -129,6 +129,8 @@ describe.each([...versions])('kubectl %s', (_version, kubectl) => {
       code: 1,
       err: 'Error from server (BadRequest): container x is not valid for pod p\n',
     });
+    const down = await cluster.run(kubectl, ['exec', 'p', '-c', 'e', '--', 'ls']);
+    expect(down.err).toMatch(/^error: unable to upgrade connection: container not found \("e"\)\n/);
     const none = await cluster.run(kubectl, [
       'get',
       '--raw',

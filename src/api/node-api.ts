@@ -50,6 +50,11 @@ export interface StdStreams {
 }
 
 export interface NodeApi {
+  /**
+   * Rejects with a StatusError when no command can run in the container now, or no port of the pod be reached. Asked
+   * before a client's connection is taken over: after that there is no plain answer any more.
+   */
+  check?(target: Omit<ContainerTarget, 'container'> & { readonly container?: string }): Promise<void>;
   /** The container's log. Rejects with a StatusError (BadRequest) when there is none to give. */
   logs(target: ContainerTarget, options: LogOptions, context: { signal: AbortSignal }): Promise<ByteSource>;
   /** Runs a command; resolves to its exit code once all output has been handed over. */
@@ -83,11 +88,14 @@ export type NodeStream =
   | {
       readonly kind: 'exec' | 'attach';
       readonly options: Omit<ExecOptions, 'command'>;
+      /** Rejects when `run` is bound to fail. */
+      check?(): Promise<void>;
       /** Resolves to the exit code (attach: 0). */
       run(streams: StdStreams, context: { signal: AbortSignal }): Promise<number>;
     }
   | {
       readonly kind: 'portforward';
+      check?(): Promise<void>;
       run(
         port: number,
         streams: { input: ByteSource; output: ByteSink },

@@ -35,7 +35,16 @@ export function createNodeApi({ pods, runtime, host, env }: NodeApiDependencies)
     }
     return found.id;
   };
+  const readySandbox = (target: Omit<ContainerTarget, 'container'>): string => {
+    const sandbox = workerOf(target).work.runtime.sandbox;
+    if (sandbox?.state === 'ready') return sandbox.id;
+    throw new StatusError('NotFound', `unable to do port forwarding: pod ${JSON.stringify(target.pod)} not running`);
+  };
   return {
+    async check({ container, ...target }) {
+      if (container === undefined) readySandbox(target);
+      else runningId({ ...target, container });
+    },
     async logs(target, options, { signal }) {
       const worker = workerOf(target);
       const path = logFile(worker, target, options);
@@ -57,14 +66,7 @@ export function createNodeApi({ pods, runtime, host, env }: NodeApiDependencies)
       return runtime.attach(runningId(target), options, streams, context);
     },
     async portForward(target, port, streams, context) {
-      const sandbox = workerOf(target).work.runtime.sandbox;
-      if (sandbox?.state !== 'ready') {
-        throw new StatusError(
-          'NotFound',
-          `unable to do port forwarding: pod ${JSON.stringify(target.pod)} not running`,
-        );
-      }
-      return runtime.portForward(sandbox.id, port, streams, context);
+      return runtime.portForward(readySandbox(target), port, streams, context);
     },
   };
 }

@@ -72,6 +72,9 @@ export function localNode(cwd: string): LocalNode {
   return {
     sizes,
     aborted,
+    async check({ container }) {
+      if (container === 'e') throw new StatusError('NotFound', 'container not found ("e")');
+    },
     exec: (_target, { command, tty }, streams, { signal }) => run(command, tty, streams, signal),
     async attach(target, { tty }, streams, { signal }) {
       const command = ['sh', '-c', `echo attached to ${target.container}; exec cat`];

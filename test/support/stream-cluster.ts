@@ -118,6 +118,7 @@ async function makePod({ plane }: RunningServer): Promise<void> {
       containers: [
         { name: 'c', image: 'busybox', stdin: true, ports: [{ containerPort: 80 }] },
         { name: 'd', image: 'busybox', stdin: true, tty: true },
+        { name: 'e', image: 'crashes' },
       ],
     },
   } as unknown as Draft<PodObject>);

@@ -1,6 +1,7 @@
 // The way from an HTTP exchange to a conversation with a node: WebSocket, SPDY or a forwarded request.
 
-import { badRequest } from '../../api/errors.ts';
+import { badRequest, StatusError } from '../../api/errors.ts';
+import { PORT_FORWARD, PORT_FORWARD_TUNNEL } from '../../api/streams/port-forward-client.ts';
 import { WebSocketConnection } from '../../api/streams/websocket.ts';
 import { webSocketTunnel } from '../../api/streams/websocket-tunnel.ts';
 import type { HeaderInflater } from '../../api/streams/spdy-frames.ts';
@@ -11,8 +12,9 @@ import { channelPortForward } from './channel-port-forward.ts';
 import type { PortStream } from './forward-port.ts';
 import type { HttpForward } from './http-forward.ts';
 import { proxyRequest } from './proxy.ts';
+import { pump } from './pump.ts';
 import { spdyCommand } from './spdy-command.ts';
-import { PORT_FORWARD, spdyPortForward } from './spdy-port-forward.ts';
+import { spdyPortForward } from './spdy-port-forward.ts';
 import {
   offeredProtocols,
   offeredVersions,
@@ -20,6 +22,7 @@ import {
   upgradeKind,
   upgradeSpdy,
   upgradeWebSocket,
+  type UpgradeKind,
 } from './upgrade.ts';
 import { webSocketCommand } from './websocket-command.ts';
 
@@ -45,34 +48,53 @@ export function streamHandler(
     switch (stream.kind) {
       case 'exec':
       case 'attach':
-        return upgradeKind(exchange) === 'websocket'
-          ? webSocketCommand(exchange, stream, env)
-          : spdyCommand(exchange, stream, options);
-      case 'portforward':
-        return portForward(options, exchange, stream, subject);
+      case 'portforward': {
+        const kind = upgradeKind(exchange);
+        const refusal = await refusalOf(stream);
+        if (refusal) return refuse(exchange, refusal);
+        if (stream.kind === 'portforward') return portForward(options, exchange, stream, kind, subject);
+        if (kind === 'websocket') return webSocketCommand(exchange, stream, env);
+        return spdyCommand(exchange, stream, options);
+      }
       case 'proxy':
         if (!options.forward) throw badRequest('this server forwards no requests');
         return proxyRequest(exchange, stream, { forward: options.forward, rest: subject.connect?.path ?? '' });
       case 'logs':
-        throw badRequest('a log is no conversation');
+        return pump(exchange.begin(200, { 'content-type': 'text/plain' }), stream.source, exchange.signal);
     }
   };
 }
 
-const TUNNEL = `SPDY/3.1+${PORT_FORWARD}`;
+async function refusalOf(stream: Exclude<NodeStream, { kind: 'logs' | 'proxy' }>): Promise<StatusError | undefined> {
+  try {
+    await stream.check?.();
+    return undefined;
+  } catch (error) {
+    if (error instanceof StatusError) return error;
+    throw error;
+  }
+}
+
+/** In plain text, as nodes say it: clients put it behind `unable to upgrade connection`. */
+function refuse(exchange: HttpExchange, { code, message }: StatusError): void {
+  exchange.respond(code, { 'content-type': 'text/plain; charset=utf-8' }, new TextEncoder().encode(message));
+}
 
 async function portForward(
   options: StreamOptions,
   exchange: HttpExchange,
   stream: PortStream,
+  kind: UpgradeKind,
   subject: StreamSubject,
 ): Promise<void> {
   const { env } = options;
   const context = { env, pod: subject.name ?? '' };
-  const kind = upgradeKind(exchange);
   if (kind === 'websocket') {
-    if (!offeredProtocols(exchange).includes(TUNNEL)) return channelPortForward(exchange, stream, context);
-    const socket = new WebSocketConnection(await upgradeWebSocket(exchange, TUNNEL), { env, role: 'server' });
+    if (!offeredProtocols(exchange).includes(PORT_FORWARD_TUNNEL)) return channelPortForward(exchange, stream, context);
+    const socket = new WebSocketConnection(await upgradeWebSocket(exchange, PORT_FORWARD_TUNNEL), {
+      env,
+      role: 'server',
+    });
     return spdyPortForward(webSocketTunnel(socket), stream, { ...context, inflater: options.inflater() });
   }
   const offers = offeredVersions(exchange);

@@ -5,9 +5,10 @@
 import { StatusError } from '../../api/errors.ts';
 import type { ByteSource, NodeStream } from '../../api/node-api.ts';
 import type { RawConnection } from '../../api/streams/raw-connection.ts';
-import type { HttpExchange, ResponseHeaders } from '../http-exchange.ts';
+import type { HttpExchange } from '../http-exchange.ts';
 import type { ForwardRequest, ForwardResponse, HttpForward } from './http-forward.ts';
 import { requestHeaders, responseHeaders } from './proxy-headers.ts';
+import { pump } from './pump.ts';
 import { isUpgrade } from './upgrade.ts';
 
 type ProxyStream = Extract<NodeStream, { kind: 'proxy' }>;
@@ -47,7 +48,9 @@ export async function proxyRequest(exchange: HttpExchange, stream: ProxyStream, 
   const backend = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   const prefix = path.slice(0, path.length - context.rest.length);
   const answer = { prefix, backend, host: headers['host'] ?? headers[':authority'] };
-  await sendResponse(exchange, response, responseHeaders(response.headers, answer));
+  const writer = exchange.begin(response.status, responseHeaders(response.headers, answer));
+  // An answer that breaks off there breaks off here too; more is not to be said.
+  await pump(writer, response.body, signal).catch(() => {});
 }
 
 /** Undefined when the client has gone meanwhile. */
@@ -78,28 +81,6 @@ async function bodyOf(exchange: HttpExchange): Promise<ByteSource | undefined> {
 async function* withFirst(first: Uint8Array, rest: AsyncIterator<Uint8Array>): ByteSource {
   yield first;
   yield* { [Symbol.asyncIterator]: () => rest };
-}
-
-async function sendResponse(
-  exchange: HttpExchange,
-  response: ForwardResponse,
-  headers: ResponseHeaders,
-): Promise<void> {
-  const { signal } = exchange;
-  const writer = exchange.begin(response.status, headers);
-  let wake = () => {};
-  writer.onDrain(() => wake());
-  signal.addEventListener('abort', () => wake(), { once: true });
-  try {
-    for await (const chunk of response.body) {
-      if (signal.aborted) return;
-      if (!writer.write(chunk)) await new Promise<void>((resolve) => (wake = resolve));
-    }
-    writer.end();
-  } catch {
-    // The head is out: an answer that broke off breaks off here too.
-    writer.abort();
-  }
 }
 
 /** Carries bytes both ways until one side is done. */

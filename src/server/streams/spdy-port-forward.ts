@@ -8,8 +8,6 @@ import { RESET, type HeaderInflater } from '../../api/streams/spdy-frames.ts';
 import type { Timer } from '../../base/env.ts';
 import { forwardPort, type ForwardContext, type PortStream } from './forward-port.ts';
 
-export const PORT_FORWARD = 'portforward.k8s.io';
-
 /** Milliseconds between the two streams of a pair. */
 const PAIR_WITHIN = 30_000;
 

@@ -19,6 +19,7 @@ export async function podExec(call: Call): Promise<ConnectResult> {
     stream: {
       kind: 'exec',
       options,
+      check: async () => node.check?.(target),
       run: (streams, context) => node.exec(target, { ...options, command }, streams, context),
     },
   };
@@ -33,6 +34,7 @@ export async function podAttach(call: Call): Promise<ConnectResult> {
     stream: {
       kind: 'attach',
       options,
+      check: async () => node.check?.(target),
       async run(streams, context) {
         await node.attach(target, options, streams, context);
         return 0;
@@ -46,10 +48,14 @@ export async function podPortForward(call: Call): Promise<ConnectResult> {
   requireCreate(call);
   const pod = await podOf(call);
   const node = nodeOf(call, pod);
-  const target = targetOf(pod, '');
+  const { container: _, ...target } = targetOf(pod, '');
   return {
     type: 'connect',
-    stream: { kind: 'portforward', run: (port, streams, context) => node.portForward(target, port, streams, context) },
+    stream: {
+      kind: 'portforward',
+      check: async () => node.check?.(target),
+      run: (port, streams, context) => node.portForward(target, port, streams, context),
+    },
   };
 }
 
