@@ -34,6 +34,13 @@ export class Heap<T> {
     a[i] = item;
   }
 
+  /** Drops the items that `keep` refuses. */
+  retain(keep: (item: T) => boolean): void {
+    const kept = this.#items.filter(keep);
+    this.#items.length = 0;
+    for (const item of kept) this.push(item);
+  }
+
   pop(): T | undefined {
     const a = this.#items;
     const top = a[0];

@@ -5,11 +5,12 @@ import type { Clock, Random, Timer } from './env.ts';
 import { Heap } from './heap.ts';
 
 interface Entry {
-  at: number;
-  seq: number;
+  readonly at: number;
+  readonly seq: number;
   fn: (() => void) | undefined;
-  background: boolean;
 }
+
+const earlier = (a: Entry, b: Entry) => a.at - b.at || a.seq - b.seq;
 
 /** A macrotask: it runs once the microtask queue is empty. setImmediate where there is one (Node), else a timer of 0. */
 const nextTask: (fn: () => void) => void =
@@ -24,7 +25,9 @@ export class VirtualClock implements Clock {
   #now: number;
   readonly #start: number;
   #seq = 0;
-  readonly #timers = new Heap<Entry>((a, b) => a.at - b.at || a.seq - b.seq);
+  #cancelled = 0;
+  readonly #foreground = new Heap<Entry>(earlier);
+  readonly #background = new Heap<Entry>(earlier);
 
   /** `start` is the first instant, in milliseconds since the epoch. */
   constructor(start = Date.UTC(2026, 0, 1)) {
@@ -43,33 +46,40 @@ export class VirtualClock implements Clock {
   /** `unref` marks a background timer: `settle` does not wait for it. */
   setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer {
     // Whole milliseconds, as on a real clock: jitter must not put the world between two of them.
-    const entry: Entry = {
-      at: this.#now + Math.ceil(Math.max(0, ms)),
-      seq: this.#seq++,
-      fn,
-      background: options?.unref ?? false,
-    };
-    this.#timers.push(entry);
-    return { cancel: () => void (entry.fn = undefined) };
+    const entry: Entry = { at: this.#now + Math.ceil(Math.max(0, ms)), seq: this.#seq++, fn };
+    (options?.unref ? this.#background : this.#foreground).push(entry);
+    return { cancel: () => this.#cancel(entry) };
+  }
+
+  /** Most timers never fire: a watchdog over a write, a back-off cut short. Their heap must not fill with them. */
+  #cancel(entry: Entry): void {
+    if (!entry.fn) return;
+    entry.fn = undefined;
+    const size = this.#foreground.size + this.#background.size;
+    if (++this.#cancelled < 1024 || this.#cancelled * 2 < size) return;
+    for (const each of [this.#foreground, this.#background]) each.retain((e) => e.fn !== undefined);
+    this.#cancelled = 0;
   }
 
   /** The instant of the next foreground timer, or undefined when there is none. */
   nextForeground(): number | undefined {
-    let next: number | undefined;
-    for (const t of this.#timers.items()) if (t.fn && !t.background && (next === undefined || t.at < next)) next = t.at;
-    return next;
+    return first(this.#foreground)?.at;
   }
 
   /** Moves time to `target`, firing every timer on the way. */
   async advanceTo(target: number): Promise<void> {
     await drainMicrotasks();
     for (;;) {
-      const next = this.#timers.peek();
+      const near = first(this.#foreground);
+      const far = first(this.#background);
+      const heap = near && (!far || earlier(near, far) < 0) ? this.#foreground : this.#background;
+      const next = heap.peek();
       if (!next || next.at > target) break;
-      this.#timers.pop();
-      if (!next.fn) continue;
+      heap.pop();
       this.#now = next.at;
-      next.fn();
+      const { fn } = next;
+      next.fn = undefined;
+      fn!();
       await drainMicrotasks();
     }
     this.#now = Math.max(this.#now, target);
@@ -78,6 +88,16 @@ export class VirtualClock implements Clock {
   async advance(ms: number): Promise<void> {
     await this.advanceTo(this.#now + ms);
   }
+}
+
+/** The first timer that has not been cancelled. */
+function first(heap: Heap<Entry>): Entry | undefined {
+  let entry = heap.peek();
+  while (entry && !entry.fn) {
+    heap.pop();
+    entry = heap.peek();
+  }
+  return entry;
 }
 
 /** A small, fast seeded generator (sfc32). Not for secrets. */

@@ -5,6 +5,7 @@
 import { isReason } from '../api/errors.ts';
 import { Lease } from '../api/kinds/coordination/lease.ts';
 import { Node } from '../api/kinds/core/node.ts';
+import { sameJson } from '../api/same-json.ts';
 import { rfc3339Micro, sleep, type Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import type { EventNote } from '../client/controller.ts';
@@ -12,7 +13,6 @@ import type { KubeletConfig } from './config.ts';
 import type { KubeletHost, Machine } from './host.ts';
 import { conditionEvents, newNode, nodeLabels, nodeStatus, type NodeFacts } from './node-status.ts';
 import type { ContainerRuntime } from './runtime.ts';
-import { sameStatus } from './status-writer.ts';
 
 export const LEASE_NAMESPACE = 'kube-node-lease';
 const RETRY = 1_000;
@@ -88,7 +88,7 @@ export class NodeAgent {
     let node = await client.get(Node, ref, { signal });
     const labels = { ...node.metadata.labels, ...nodeLabels(facts) };
     const annotations = { ...node.metadata.annotations, ...wanted.metadata.annotations };
-    if (!sameStatus(labels, node.metadata.labels) || !sameStatus(annotations, node.metadata.annotations)) {
+    if (!sameJson(labels, node.metadata.labels) || !sameJson(annotations, node.metadata.annotations)) {
       node = await client.update(Node, { ...node, metadata: { ...node.metadata, labels, annotations } }, { signal });
     }
     const status = nodeStatus(facts, node.status);
@@ -133,7 +133,7 @@ export class NodeAgent {
     for (let tries = 0; ; tries++) {
       const node = this.node;
       const status = nodeStatus(facts, node.status, due);
-      if (!due && sameStatus(status, node.status)) return;
+      if (!due && sameJson(status, node.status)) return;
       try {
         const written = await client.update(Node, { ...node, status }, { subresource: 'status', signal });
         this.#reported = env.clock.monotonic();

@@ -3,6 +3,7 @@
 import { isReason } from '../api/errors.ts';
 import type { PodStatus } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
+import { sameJson } from '../api/same-json.ts';
 import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 
@@ -48,7 +49,7 @@ export class StatusWriter {
   set(status: PodStatus): void {
     if (this.#gone) return;
     const known = this.last ?? this.#pod.status;
-    if (known && sameStatus(known, status)) return;
+    if (known && sameJson(known, status)) return;
     this.#wanted = status;
     const signature = signatureOf(status);
     const first = this.#signature === '' && status.phase === 'Pending';
@@ -155,19 +156,4 @@ function signatureOf(status: PodStatus): string {
     parts.push(`${c.name}:${state}:${c.ready}:${c.started}:${c.restartCount}`);
   }
   return parts.join('|');
-}
-
-/** Deep equality of JSON values that ignores the order of object members. */
-export function sameStatus(a: unknown, b: unknown): boolean {
-  if (a === b) return true;
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  if (Array.isArray(a) || Array.isArray(b)) {
-    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false;
-    return a.every((item, i) => sameStatus(item, b[i]));
-  }
-  const left = a as Record<string, unknown>;
-  const right = b as Record<string, unknown>;
-  const keys = Object.keys(left).filter((k) => left[k] !== undefined);
-  if (keys.length !== Object.keys(right).filter((k) => right[k] !== undefined).length) return false;
-  return keys.every((k) => sameStatus(left[k], right[k]));
 }
