@@ -31,7 +31,9 @@ function installPackages() {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   process.stdout.write('  installing npm packages ...\n');
   const npm = process.env.npm_execpath;
-  const argv = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  // Not `ci`: it refuses a lockfile without the optional binaries of other platforms. `--no-save` leaves the lockfile as it
+  // is, and its versions and hashes are what gets installed. No package of ours needs its install script.
+  const argv = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = npm
     ? spawnSync(process.execPath, [npm, ...argv], { cwd: root, encoding: 'utf8' })
     : spawnSync('npm', argv, { cwd: root, encoding: 'utf8' });
