@@ -12,6 +12,7 @@ import type { Client } from '../client/client.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Scenario } from '../kubelet/simulated-runtime.ts';
 import { secretSigner } from '../host/token-signer.ts';
+import type { OperationHook } from '../server/pipeline.ts';
 import { authentication } from './authentication.ts';
 import { createControlPlane, type ControlPlane } from './control-plane.ts';
 import { LOOPBACK } from './identities.ts';
@@ -35,6 +36,8 @@ export interface TestClusterOptions {
   readonly freeze?: boolean;
   /** No events from nodes: for simulations of thousands. */
   readonly quiet?: boolean;
+  /** Told of every operation that has ended, whoever asked. */
+  readonly observe?: OperationHook;
 }
 
 /** What pods find in kube-root-ca.crt: nothing in this process speaks TLS. */
@@ -52,6 +55,7 @@ export class TestCluster implements AsyncDisposable {
   readonly #clock: VirtualClock | undefined;
   readonly #abort = new AbortController();
   readonly #running: Promise<unknown>[] = [];
+  readonly #stopNode = new Map<string, () => Promise<void>>();
 
   private constructor(options: TestClusterOptions) {
     this.seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -66,6 +70,7 @@ export class TestCluster implements AsyncDisposable {
       rootCa: NO_CERTIFICATE,
       freeze: options.freeze ?? true,
       ...(options.controllers ? { selectControllers: options.controllers } : {}),
+      ...(options.observe ? { observe: options.observe } : {}),
     });
     this.client = this.clientFor(LOOPBACK, 'test');
     this.nodes = Array.from({ length: options.nodes ?? 1 }, (_, index) =>
@@ -93,10 +98,36 @@ export class TestCluster implements AsyncDisposable {
     await this.#plane.bootstrap();
     this.#running.push(this.#plane.runControllers(context));
     if (options.scheduler !== false) this.#running.push(this.#plane.runScheduler(context));
-    for (const node of this.nodes) this.#running.push(node.run(context));
-    for (const running of this.#running)
-      running.catch((error: unknown) => this.env.log.error('component ended', { error }));
+    for (const running of this.#running) this.#report(running);
+    for (const node of this.nodes) this.startNode(node.name);
     await this.settle();
+  }
+
+  #report(running: Promise<unknown>): void {
+    running.catch((error: unknown) => this.env.log.error('component ended', { error }));
+  }
+
+  /** Starts a stopped node again: its containers are as they were. */
+  startNode(name: string): void {
+    const node = this.nodes.find((n) => n.name === name);
+    if (!node) throw new Error(`there is no node ${name}`);
+    if (this.#stopNode.has(name)) throw new Error(`node ${name} is running`);
+    const stop = new AbortController();
+    const running = node.run({ signal: AbortSignal.any([stop.signal, this.#abort.signal]) });
+    this.#running.push(running);
+    this.#report(running);
+    this.#stopNode.set(name, async () => {
+      stop.abort(new Error(`node ${name} stopped`));
+      await running.catch(() => {});
+    });
+  }
+
+  /** Silences a node's kubelet, as when the machine is cut off: its containers go on, its lease does not. */
+  async stopNode(name: string): Promise<void> {
+    const stop = this.#stopNode.get(name);
+    if (!stop) throw new Error(`node ${name} is not running`);
+    this.#stopNode.delete(name);
+    await stop();
   }
 
   /** A client of any identity: RBAC applies as on a real cluster. */
