@@ -23,12 +23,19 @@ describe('VirtualClock', () => {
     expect(clock.now()).toBe(10);
   });
 
-  it('runs all continuations between two timers', async () => {
-    const { clock, fired } = setup();
-    clock.setTimer(1, () => void Promise.resolve().then(() => fired.push('continued')));
-    clock.setTimer(1, () => void fired.push('second'));
-    await clock.advance(1);
-    expect(fired).toEqual(['continued', 'second']);
+  it('runs all continuations after the timers of an instant, before timers set meanwhile', async () => {
+    const { clock, fired, timer } = setup();
+    clock.setTimer(1, () => {
+      timer('meanwhile', 0);
+      void Promise.resolve().then(() => fired.push('continued'));
+    });
+    const cancelled = timer('cancelled', 2);
+    clock.setTimer(1, () => {
+      fired.push('second');
+      cancelled.cancel();
+    });
+    await clock.advance(2);
+    expect(fired).toEqual(['second', 'continued', 'meanwhile@1']);
   });
 
   it('rounds up to whole milliseconds, and fires timers set meanwhile', async () => {

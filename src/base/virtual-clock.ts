@@ -1,5 +1,6 @@
-// A clock that only moves when told to, and a seeded random source. Timers fire in order of time, then of creation;
-// between two timers all promise continuations run, so a run is a pure function of the seed.
+// A clock that only moves when told to, and a seeded random source. Timers fire in order of time, then of creation; those
+// of one instant that were set before it fire together, then all promise continuations run. So a run is a pure function
+// of the seed.
 
 import type { Clock, Random, Timer } from './env.ts';
 import { Heap } from './heap.ts';
@@ -69,20 +70,27 @@ export class VirtualClock implements Clock {
   /** Moves time to `target`, firing every timer on the way. */
   async advanceTo(target: number): Promise<void> {
     await drainMicrotasks();
-    for (;;) {
-      const near = first(this.#foreground);
-      const far = first(this.#background);
-      const heap = near && (!far || earlier(near, far) < 0) ? this.#foreground : this.#background;
-      const next = heap.peek();
-      if (!next || next.at > target) break;
-      heap.pop();
+    for (let next = this.#next(); next && next.at <= target; next = this.#next()) {
       this.#now = next.at;
-      const { fn } = next;
-      next.fn = undefined;
-      fn!();
+      this.#fire(next.at, this.#seq);
       await drainMicrotasks();
     }
     this.#now = Math.max(this.#now, target);
+  }
+
+  #next(): Entry | undefined {
+    const near = first(this.#foreground);
+    const far = first(this.#background);
+    return near && (!far || earlier(near, far) < 0) ? near : far;
+  }
+
+  /** All timers of an instant that were set before `seq`: what they cause is told to others once, not once for each. */
+  #fire(at: number, seq: number): void {
+    for (let entry = this.#next(); entry && entry.at === at && entry.seq < seq; entry = this.#next()) {
+      const { fn } = entry;
+      entry.fn = undefined;
+      fn!();
+    }
   }
 
   async advance(ms: number): Promise<void> {
