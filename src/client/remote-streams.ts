@@ -52,17 +52,22 @@ export async function runCommand(
     if (channel === CHANNEL.error) status += decoder.decode(chunk, { stream: true });
     else outputs.find((o) => o.channel === channel)?.queue.push(chunk);
   });
-  const pumps = outputs.map(({ queue, sink }) => pump(queue, sink));
+  const pumped = Promise.all(outputs.map(({ queue, sink }) => pump(queue, sink)));
+  // Whom we write to is gone: so is the point of it all. The error is thrown below.
+  pumped.catch(onAbort);
   const send = (channel: number, chunk: Uint8Array) => sendChannel(socket, protocol, channel, chunk);
-  const stdin = streams.stdin && sendAll(streams.stdin, CHANNEL.stdin, send, socket.signal);
-  void stdin?.then(() => {
-    if (protocol.halfClose) void socket.send([Uint8Array.of(CHANNEL.close, CHANNEL.stdin)]);
-  });
-  if (streams.resize) void sendSizes(streams.resize, send, socket.signal);
+  if (streams.stdin) {
+    // An input that fails has ended, too: the command may still have something to say.
+    const end = () => {
+      if (protocol.halfClose) void socket.send([Uint8Array.of(CHANNEL.close, CHANNEL.stdin)]);
+    };
+    sendAll(streams.stdin, CHANNEL.stdin, send, socket.signal).then(end, end);
+  }
+  if (streams.resize) sendSizes(streams.resize, send, socket.signal).catch(onAbort);
   await socket.run(reader.read);
   signal.removeEventListener('abort', onAbort);
   for (const { queue } of outputs) queue.end();
-  await Promise.all(pumps);
+  await pumped;
   if (signal.aborted) throw signal.reason as Error;
   return outcome(status, protocol);
 }
@@ -99,7 +104,9 @@ export async function forwardPort(
     else if (channel === 1) problem += decoder.decode(rest, { stream: true });
   });
   const out = pump(queue, streams.output);
-  void sendAll(streams.input, 0, (channel, chunk) => sendChannel(socket, protocol, channel, chunk), socket.signal);
+  out.catch(onAbort);
+  const send = (channel: number, chunk: Uint8Array) => sendChannel(socket, protocol, channel, chunk);
+  sendAll(streams.input, 0, send, socket.signal).catch(onAbort);
   await socket.run(reader.read);
   signal.removeEventListener('abort', onAbort);
   queue.end();

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createTestServer, type TestServer } from '../cluster/test-server.ts';
 import { ConfigMap } from '../api/kinds/core/config-map.ts';
@@ -390,6 +391,91 @@ describe('what makes no sense', () => {
     const strict = await post('{"metadata":{"name":"v"},"x":1}', {}, '?fieldValidation=Strict');
     expect(strict.status).toBe(400);
   });
+});
+
+test('nothing a client sends is an internal error', async () => {
+  const word = fc.oneof(
+    fc.constantFrom(
+      'api',
+      'apis',
+      'v1',
+      'namespaces',
+      'default',
+      'configmaps',
+      'pods',
+      'a',
+      'status',
+      'log',
+      'watch',
+      'proxy',
+      '',
+      '%00',
+      '..',
+      '%2F',
+    ),
+    fc.string(),
+  );
+  const parameter = fc.constantFrom(
+    'watch',
+    'limit',
+    'continue',
+    'labelSelector',
+    'fieldSelector',
+    'resourceVersion',
+    'resourceVersionMatch',
+    'dryRun',
+    'timeoutSeconds',
+    'pretty',
+    'fieldValidation',
+    'fieldManager',
+    'gracePeriodSeconds',
+    'propagationPolicy',
+    'includeObject',
+    'force',
+    'sendInitialEvents',
+  );
+  const json = fc.json().map((text) => text.replace(/^\{/, '{"metadata":{"name":"x"},'));
+  const request = fc.record({
+    method: fc.constantFrom('GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD'),
+    path: fc.array(word, { maxLength: 8 }).map((words) => `/${words.join('/').replaceAll('?', '')}`),
+    near: fc.boolean(),
+    query: fc.dictionary(parameter, fc.oneof(fc.string(), fc.constantFrom('1', 'true', 'All', '-1', '0', 'a=b')), {
+      maxKeys: 3,
+    }),
+    type: fc.constantFrom(
+      undefined,
+      'application/json',
+      'application/yaml',
+      'application/json-patch+json',
+      'application/merge-patch+json',
+      'application/strategic-merge-patch+json',
+      'application/apply-patch+yaml',
+      'application/vnd.kubernetes.protobuf',
+    ),
+    accept: fc.constantFrom(
+      undefined,
+      '*/*',
+      'application/yaml',
+      'application/json;as=Table;v=v1;g=meta.k8s.io',
+      'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io',
+    ),
+    body: fc.oneof(json, fc.json(), fc.string(), fc.uint8Array()),
+  });
+  await make('x', { k: 'v' });
+  await fc.assert(
+    fc.asyncProperty(request, async ({ method, path, near, query, type, accept, body }) => {
+      const url = `${near ? `${BASE}/x` : path}?${new URLSearchParams(query).toString()}`;
+      const headers = { ...(type ? { 'content-type': type } : {}), ...(accept ? { accept } : {}) };
+      const sent = send({ method, url, body, headers });
+      // A version that is yet to come is waited for.
+      await test_.clock.advance(4000);
+      const answer = await sent;
+      expect([answer.status, answer.text]).not.toEqual([500, expect.anything()]);
+      expect(answer.status).toBeGreaterThanOrEqual(200);
+      answer.leave();
+    }),
+    { numRuns: 400, seed: 1 },
+  );
 });
 
 describe('plain paths', () => {

@@ -64,7 +64,8 @@ class HttpServer {
   }
 
   readonly handle = async (exchange: HttpExchange): Promise<void> => {
-    const auditId = exchange.headers['audit-id'] ?? uuid(this.#server.env.random);
+    const asked = exchange.headers['audit-id'];
+    const auditId = asked && /^[\w.-]{1,64}$/.test(asked) ? asked : uuid(this.#server.env.random);
     const query = exchange.query ? new URLSearchParams(exchange.query) : undefined;
     const pretty = wantsPretty(query, exchange.headers['user-agent']);
     let reply: Reply = { exchange, auditId, form: JSON_FORM, pretty };
