@@ -10,6 +10,8 @@ export function fullReference(reference: string): string {
   if (name === undefined) throw new Error(`"${reference}" is not an image reference: want something like name:tag`);
   const first = name.split('/')[0] ?? '';
   const hasHost = name.includes('/') && (/[.:]/.test(first) || first === 'localhost');
+  if (!hasHost && first !== first.toLowerCase())
+    throw new Error(`"${reference}" is not an image reference: ${first} is not lower case`);
   const full = hasHost ? name : name.includes('/') ? `docker.io/${name}` : `docker.io/library/${name}`;
   const suffix = (tag === undefined ? '' : `:${tag}`) + (digest === undefined ? '' : `@${digest}`);
   return full + (suffix || ':latest');
