@@ -14,7 +14,7 @@ export function validateData(data: Data, path: string, sizeOf: (value: string) =
   let bytes = 0;
   for (const key in data) {
     addFaults(configKey(key), `${path}[${key}]`, key, out);
-    bytes += sizeOf(data[key]!);
+    bytes += sizeOf(data[key] ?? '');
   }
   return bytes;
 }

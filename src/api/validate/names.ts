@@ -36,8 +36,9 @@ export function patternText(text: string, pattern: string, ...examples: string[]
   return `${text} (e.g. ${examples.map((e) => `'${e}', `).join(' or ')}regex used for validation is '${pattern}')`;
 }
 
-/** Length first, then the pattern. */
-function check(value: string, max: number, pattern: RegExp, text: () => string): Faults {
+/** Length first, then the pattern. What was not sent reads as null or is absent: it counts as empty. */
+function check(given: string | null | undefined, max: number, pattern: RegExp, text: () => string): Faults {
+  const value = given ?? '';
   const long = value.length > max;
   const fits = pattern.test(value);
   if (fits && !long) return NONE;

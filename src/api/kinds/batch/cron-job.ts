@@ -48,7 +48,7 @@ export const CronJob = defineKind<CronJobObject>({
     validateTemplate(spec, out);
     notNegative(spec.successfulJobsHistoryLimit, 'spec.successfulJobsHistoryLimit', out);
     notNegative(spec.failedJobsHistoryLimit, 'spec.failedJobsHistoryLimit', out);
-    if (metadata.name.length > MAX_NAME) {
+    if ((metadata.name ?? '').length > MAX_NAME) {
       out.push(field.invalid('metadata.name', metadata.name, `must be no more than ${MAX_NAME} characters`));
     }
     return out;

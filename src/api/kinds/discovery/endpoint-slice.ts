@@ -136,7 +136,8 @@ function validateHints({ hints }: Endpoint, path: string, out: Errors): void {
   }
 }
 
-function validatePorts({ ports = [] }: EndpointSliceObject, out: Errors): void {
+function validatePorts(slice: EndpointSliceObject, out: Errors): void {
+  const ports = slice.ports ?? [];
   if (ports.length > MAX_PORTS) return void out.push(field.tooMany('ports', ports.length, MAX_PORTS));
   const names = new Set<string>();
   ports.forEach((port, i) => {

@@ -42,7 +42,7 @@ export const PriorityClass = defineKind<PriorityClassObject>({
   },
   validate(object) {
     const out: FieldError[] = [];
-    const { name } = object.metadata;
+    const name = object.metadata.name ?? '';
     const value = object.value ?? 0;
     if (name.startsWith('system-')) {
       const known = SYSTEM_PRIORITY_CLASSES.find((c) => c.name === name);
