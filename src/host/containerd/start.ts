@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Env } from '../../base/env.ts';
+import { isPureCgroupV2 } from '../cgroup-tree.ts';
 import { criRuntime, type CriRuntime, type HostPorts } from '../cri/runtime.ts';
 import { hostArchitecture } from '../images/build.ts';
 import { loadImages } from '../images/load.ts';
@@ -93,7 +94,10 @@ export function daemonOptions(options: StartContainerdOptions): DaemonOptions {
   if (!binary) throw new Error('containerd is not installed: apt-get install containerd');
   const bins = cniBinDir();
   if (!bins) throw new Error('the CNI plugins are not installed: apt-get install containernetworking-plugins');
-  const order = options.defaultRuntime === 'runc' ? ['runc', 'crun'] : ['crun', 'runc'];
+  const features = hostFeatures();
+  // On cgroup v2 crun raises a limit that only CAP_SYS_RESOURCE may raise.
+  const quickest = isPureCgroupV2() && !features.lowerOomScores ? 'runc' : 'crun';
+  const order = (options.defaultRuntime ?? quickest) === 'runc' ? ['runc', 'crun'] : ['crun', 'runc'];
   const runtimes = order.flatMap((name) => {
     const path = findProgram(name);
     return path === undefined ? [] : [{ name, binary: path }];
@@ -108,7 +112,7 @@ export function daemonOptions(options: StartContainerdOptions): DaemonOptions {
     registryDir: paths.registryDir,
     streamAddress: options.streamAddress ?? '127.0.0.1',
     runtimes,
-    features: hostFeatures(),
+    features,
   };
   const hideUnifiedCgroup = runtimes.some((runtime) => runtime.name === 'crun');
   const { configFile, pidFile, logFile } = paths;

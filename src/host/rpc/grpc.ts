@@ -21,7 +21,7 @@ export interface CallOptions {
 const DEFAULT_TIMEOUT_SECONDS = 120;
 
 function toRuntimeError(error: ServiceError): RuntimeError {
-  return new RuntimeError(status[error.code] ?? 'UNKNOWN', error.details || error.message, { cause: error });
+  return new RuntimeError(status[error.code] ?? 'UNKNOWN', error.details || error.message);
 }
 
 export class GrpcChannel {
