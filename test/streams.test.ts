@@ -10,15 +10,27 @@ import { kubectls } from './support/kubectl.ts';
 import { streamCluster, type StreamCluster } from './support/stream-cluster.ts';
 
 const versions = kubectls();
-let cluster: StreamCluster;
+let direct: StreamCluster;
+let remote: StreamCluster;
 beforeAll(async () => {
-  cluster = await streamCluster();
+  [direct, remote] = await Promise.all([streamCluster(), streamCluster({ nodeOverHttps: true })]);
 });
-afterAll(() => cluster?.stop());
+afterAll(() => Promise.all([direct?.stop(), remote?.stop()]));
+
+/** Both protocols through a node's endpoint, every version without. */
+const ways = [...versions].flatMap(([version, kubectl]) => {
+  const ends = version === '1.29' || version === [...versions.keys()].at(-1);
+  const one = { version, kubectl, way: 'a node in the same process', through: () => direct };
+  return ends ? [one, { ...one, way: 'the endpoint of a node', through: () => remote }] : [one];
+});
 
 test('kubectl is installed', () => expect(versions.size).toBeGreaterThan(0));
 
-describe.each([...versions])('kubectl %s', (_version, kubectl) => {
+describe.each(ways)('kubectl $version, $way', ({ version, kubectl, through }) => {
+  let cluster: StreamCluster;
+  beforeAll(() => {
+    cluster = through();
+  });
   const exec = (args: readonly string[], stdin?: Uint8Array | string, flags: readonly string[] = []) =>
     cluster.run(kubectl, ['exec', ...flags, 'p', '-c', 'c', '--', ...args], stdin === undefined ? {} : { stdin });
 
@@ -79,7 +91,7 @@ describe.each([...versions])('kubectl %s', (_version, kubectl) => {
   });
 
   test('exec: when the client goes, the command is told', async () => {
-    const marker = `sleep 1000.${_version}`;
+    const marker = `sleep 1000.${version}`;
     const running = cluster.start(kubectl, ['exec', 'p', '-c', 'c', '--', 'sh', '-c', `echo up; exec ${marker}`]);
     await running.output(/up/);
     await running.stop();

@@ -3,26 +3,30 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import type { ChannelProtocol } from '../api/streams/channels.ts';
+import type { RawConnection } from '../api/streams/raw-connection.ts';
 import { errorOf } from '../client/http-encoding.ts';
-import type { OpenChannels } from '../client/remote-streams.ts';
 import { rawConnection } from './raw-connection.ts';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const MAX_REASON = 64 * 1024;
+/** Milliseconds until the server must have answered. */
+const ANSWER_WITHIN = 30_000;
 
-export interface WebSocketTarget {
+export interface WebSocketTarget<Protocol> {
   readonly url: URL;
   readonly headers: OutgoingHttpHeaders;
   readonly tls: SecureContextOptions & { readonly rejectUnauthorized?: boolean; readonly servername?: string };
   /** The subprotocols spoken, the best first. */
-  readonly protocols: readonly ChannelProtocol[];
+  readonly protocols: readonly Protocol[];
 }
 
 /** Rejects with the StatusError the server answers with, or with the error that broke the connection. */
-export function openWebSocket(target: WebSocketTarget, signal: AbortSignal | undefined): Promise<OpenChannels> {
+export function openWebSocket<Protocol extends { readonly name: string }>(
+  target: WebSocketTarget<Protocol>,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly raw: RawConnection; readonly protocol: Protocol }> {
   const { url, protocols } = target;
   const key = randomBytes(16).toString('base64');
   const headers = {
@@ -35,7 +39,11 @@ export function openWebSocket(target: WebSocketTarget, signal: AbortSignal | und
   };
   return new Promise((resolve, reject) => {
     const request = httpsRequest(url, { ...target.tls, headers, agent: false, ...(signal ? { signal } : {}) });
-    request.once('upgrade', (response: IncomingMessage, socket: Duplex, head: Buffer) => {
+    request.setTimeout(ANSWER_WITHIN, () => {
+      request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+    });
+    request.once('upgrade', (response: IncomingMessage, socket: Socket, head: Buffer) => {
+      socket.setTimeout(0);
       const accept = createHash('sha1')
         .update(key + GUID)
         .digest('base64');

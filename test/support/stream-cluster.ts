@@ -12,7 +12,14 @@ import { ServiceAccount } from '../../src/api/kinds/core/service-account.ts';
 import type { Draft } from '../../src/api/object.ts';
 import { realEnv } from '../../src/base/real-env.ts';
 import { startServer, type RunningServer } from '../../src/cluster/server.ts';
+import type { Client } from '../../src/client/client.ts';
 import { kubeconfigText } from '../../src/host/kubeconfig.ts';
+import type { Listener } from '../../src/host/listener.ts';
+import { nodeAccess } from '../../src/host/node-access.ts';
+import { nodeConnector } from '../../src/host/node-api-client.ts';
+import { serveNodeApi } from '../../src/host/node-api-server.ts';
+import { headerInflater } from '../../src/host/spdy-headers.ts';
+import { streamHandler } from '../../src/server/streams/handler.ts';
 import { localNode, type LocalNode } from './local-node.ts';
 
 export interface Ran {
@@ -28,6 +35,10 @@ export interface RunOptions {
 }
 
 export interface StreamCluster {
+  /** As an administrator. */
+  readonly client: Client;
+  /** The port of the node's endpoint, if it has one. */
+  readonly nodePort: number | undefined;
   readonly dir: string;
   /** Where commands run. */
   readonly root: string;
@@ -48,15 +59,15 @@ export interface Started {
   stop(): Promise<void>;
 }
 
-/** `wrap` puts another way to the node between it and the server. */
-export async function streamCluster(wrap: (node: NodeApi) => NodeApi = (node) => node): Promise<StreamCluster> {
+/** With `nodeOverHttps` the server reaches the node by its own endpoint, otherwise it calls it. */
+export async function streamCluster(options: { readonly nodeOverHttps?: boolean } = {}): Promise<StreamCluster> {
   const dir = mkdtempSync(join(tmpdir(), 'coracle-streams-'));
   const root = join(dir, 'root');
   mkdirSync(root);
   const env = realEnv();
   const node = localNode(root);
   const stop = new AbortController();
-  const api = wrap(node);
+  let api: NodeApi = node;
   const server = await startServer(
     {
       env,
@@ -76,10 +87,18 @@ export async function streamCluster(wrap: (node: NodeApi) => NodeApi = (node) =>
   const url = `https://127.0.0.1:${server.listener.port}`;
   const kubeconfig = join(dir, 'kubeconfig');
   writeFileSync(kubeconfig, kubeconfigText({ name: 'test', server: url, ca: server.pki.ca, cert, key }));
-  await makePod(server);
+  const client = server.plane.clientOf({ name: 'admin', groups: ['system:masters'] }, 'test');
+  const endpoint = options.nodeOverHttps ? await serveNode(node, server, client) : undefined;
+  if (endpoint) {
+    const tls = () => ({ ...server.pki.apiServerKubeletClient(), ca: server.pki.ca });
+    api = nodeConnector({ env, tls, node: (name) => client.get(NodeKind, { name }) })('n1');
+  }
+  await makePod(client, endpoint?.port ?? 10250);
   const childEnv = { ...process.env, KUBECONFIG: kubeconfig, HOME: dir, KUBECACHEDIR: join(dir, 'cache') };
   const started = new Set<Started>();
   return {
+    client,
+    nodePort: endpoint?.port,
     dir,
     root,
     node,
@@ -95,18 +114,38 @@ export async function streamCluster(wrap: (node: NodeApi) => NodeApi = (node) =>
       await Promise.all([...started].map((one) => one.stop()));
       node.stop();
       stop.abort();
-      await server.ended;
+      await Promise.all([server.ended, endpoint?.close(1000)]);
       rmSync(dir, { recursive: true, force: true });
     },
   };
 }
 
-async function makePod({ plane }: RunningServer): Promise<void> {
-  const client = plane.clientOf({ name: 'admin', groups: ['system:masters'] }, 'test');
+function serveNode(node: NodeApi, { pki }: RunningServer, client: Client): Promise<Listener> {
+  const env = realEnv();
+  const { cert, key } = pki.kubeletServing('n1', ['127.0.0.1']);
+  return serveNodeApi({
+    env,
+    node,
+    access: nodeAccess({ env, nodeName: 'n1', client }),
+    streams: streamHandler({ env, inflater: headerInflater }),
+    host: '127.0.0.1',
+    port: 0,
+    cert,
+    key,
+    clientCa: pki.ca,
+    pages: new Map([['/metrics', () => ({ contentType: 'text/plain', text: 'up 1\n' })]]),
+  });
+}
+
+async function makePod(client: Client, port: number): Promise<void> {
   const ready = { type: 'Ready', status: 'True' };
   await client.create(NodeKind, {
     metadata: { name: 'n1' },
-    status: { conditions: [ready], addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
+    status: {
+      conditions: [ready],
+      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    },
   } as Draft<Node>);
   while (!(await client.list(ServiceAccount, { namespace: 'default' })).items.length) {
     await new Promise((resolve) => setTimeout(resolve, 10));
