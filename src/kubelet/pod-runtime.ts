@@ -8,6 +8,8 @@ export class PodRuntime {
   sandboxes: SandboxStatus[] = [];
   readonly #containers = new Map<string, ContainerStatus[]>();
   readonly #stopped = new Set<string>();
+  /** Grows with every change. */
+  version = 0;
 
   /** The newest sandbox. */
   get sandbox(): SandboxStatus | undefined {
@@ -43,6 +45,7 @@ export class PodRuntime {
   }
 
   putSandbox(sandbox: SandboxStatus): void {
+    this.version++;
     const others = this.sandboxes.filter((s) => s.id !== sandbox.id);
     this.sandboxes = [...others, sandbox].sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt);
   }
@@ -59,11 +62,13 @@ export class PodRuntime {
   }
 
   removeSandbox(id: string): void {
+    this.version++;
     this.#stopped.delete(id);
     this.sandboxes = this.sandboxes.filter((s) => s.id !== id);
   }
 
   put(container: ContainerStatus): void {
+    this.version++;
     const others = this.instances(container.name).filter((c) => c.id !== container.id);
     this.#containers.set(
       container.name,
@@ -72,6 +77,7 @@ export class PodRuntime {
   }
 
   remove(id: string): void {
+    this.version++;
     for (const [name, list] of this.#containers) {
       const rest = list.filter((c) => c.id !== id);
       if (rest.length === list.length) continue;

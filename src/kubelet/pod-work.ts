@@ -41,7 +41,11 @@ export class PodWork {
   readonly #token: TokenSource;
   readonly #probes = new Map<string, ContainerProbes>();
   readonly #refreshing = new Map<string, Promise<void>>();
+  readonly resizer: PodResizer;
+  /** As the API has it, but with the resources it holds. */
   pod: Pod;
+  /** As the API has it. */
+  raw: Pod;
   podIPs: readonly string[];
   volumeState: 'unknown' | 'ready' | 'released' = 'unknown';
   volumeTries = 0;
@@ -50,6 +54,8 @@ export class PodWork {
 
   constructor(node: NodeContext, pod: Pod, wake: () => void) {
     this.node = node;
+    this.raw = pod;
+    this.resizer = new PodResizer(node, pod, { note: (type, reason, message) => this.note(type, reason, message) });
     this.pod = pod;
     this.uid = pod.metadata.uid!;
     this.wake = wake;
@@ -60,6 +66,12 @@ export class PodWork {
     this.objects = node.objects.scope(() => this.#objectsChanged());
     const tokens = new PodTokens(node.client, node.env);
     this.#token = node.token ?? ((...wanted) => tokens.get(...wanted));
+  }
+
+  /** Takes up a newer version of the pod, or looks again at a resize that was refused. */
+  observe(pod: Pod): void {
+    this.raw = pod;
+    this.pod = this.resizer.take(pod);
   }
 
   get directory(): string {
@@ -89,6 +101,11 @@ export class PodWork {
   }
 
   readonly verdict = (id: string): ProbeVerdict => this.#probes.get(id)?.verdict() ?? NOTHING;
+
+  /** Some container has probes. */
+  get probed(): boolean {
+    return this.#probes.size > 0;
+  }
 
   /** Where a container's termination message is written, on the node. */
   messageFile(name: string, attempt: number): string {
@@ -176,6 +193,7 @@ export class PodWork {
     this.node.unregister(id);
     this.runtime.remove(id);
     this.messages.delete(id);
+    this.resizer.ended(id);
     this.#probes.get(id)?.stop();
     this.#probes.delete(id);
     for (const listener of this.#listeners) listener();
@@ -193,6 +211,8 @@ export class PodWork {
 
   #syncProbes(status: ContainerStatus): void {
     const known = this.#probes.get(status.id);
+    if (status.state === 'running') this.resizer.began(status.id, status.name);
+    else this.resizer.ended(status.id);
     if (status.state !== 'running') {
       known?.stop();
       if (known) this.#probes.delete(status.id);

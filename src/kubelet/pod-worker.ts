@@ -17,6 +17,7 @@ import {
   refreshVolumes,
   removeContainer,
   removeSandbox,
+  resizeContainer,
   stopSandbox,
   unmountVolumes,
 } from './pod-actions.ts';
@@ -37,6 +38,8 @@ interface Running {
 
 /** Milliseconds: the first crash back-off, and the usual period of probes. */
 const BACKGROUND_WAIT = 10_000;
+/** Milliseconds for which a new pod's way to its first container is not told: most are through sooner. */
+const FIRST_WORD = 5;
 
 export class PodWorker {
   readonly #node: NodeContext;
@@ -46,12 +49,19 @@ export class PodWorker {
   readonly #told = new Map<string, string>();
   readonly #finished: () => void;
   #timer: Timer | undefined;
+  /** Runs until a new pod's first status is made up. */
+  #silence: Timer | undefined;
+  #quiet = true;
+  #untold: PodPlan | undefined;
+  #toldPod: Pod | undefined;
+  #toldVersion = -1;
   #queued = false;
   #failed: Waiting | undefined;
   #rejected: Waiting | undefined;
   /** The API object is gone. */
   #removed = false;
   #ending = false;
+  #stopped = false;
   /** We have deleted the API object, and wait to see it go. */
   #objectDeleted = false;
   #closed = false;
@@ -85,8 +95,8 @@ export class PodWorker {
 
   /** The pod changed in the API. */
   update(pod: Pod): void {
-    const before = this.#work.pod;
-    this.#work.pod = pod;
+    const before = this.#work.raw;
+    this.#work.observe(pod);
     this.#writer.observe(pod);
     const { deletionTimestamp } = pod.metadata;
     if (deletionTimestamp) this.#noteDeletion(pod);
@@ -104,6 +114,13 @@ export class PodWorker {
     this.#writer.close();
     const grace = this.#work.pod.metadata.deletionGracePeriodSeconds ?? graceOf(this.#work.pod);
     this.#requestStop(Math.max(1, this.#work.stop ? Math.min(grace, this.#work.stop.graceSeconds) : grace));
+    this.wake();
+  }
+
+  /** Resources have become free: a resize that had to wait may be possible now. */
+  reconsider(): void {
+    if (!this.#work.resizer.pending) return;
+    this.#work.observe(this.#work.raw);
     this.wake();
   }
 
@@ -136,6 +153,7 @@ export class PodWorker {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#silence?.cancel();
     this.#writer.close();
     this.#work.release();
   }
@@ -153,6 +171,14 @@ export class PodWorker {
       plan = this.#plan();
     }
     for (const action of plan.actions) this.#begin(action);
+    work.resizer.observe(
+      work.pod,
+      work.runtime.all().filter((c) => c.state === 'running'),
+    );
+    if (plan.stopped && !this.#stopped) {
+      this.#stopped = true;
+      this.#node.freed();
+    }
     if (work.volumesStale && work.volumeState === 'ready' && !work.stop) this.#refreshVolumes();
     this.#tellOfWaiting(plan);
     this.#publish(plan);
@@ -169,6 +195,7 @@ export class PodWorker {
       stop: work.stop,
       verdict: work.verdict,
       volumes: work.volumeState,
+      resize: work.resizer.step,
       busy: this.#running,
       backoffs: work.crashes,
       blocks: work.blocks,
@@ -214,6 +241,8 @@ export class PodWorker {
         return startContainer(work, action, this, signal);
       case 'kill':
         return killContainer(work, action, signal);
+      case 'resize':
+        return resizeContainer(work, action);
       case 'removeContainer':
         return removeContainer(work, action.id);
     }
@@ -282,7 +311,7 @@ export class PodWorker {
 
   #publish(plan: PodPlan): void {
     const work = this.#work;
-    if (this.#removed) return;
+    if (this.#removed || this.#keepsSilent(plan) || this.#saysNothingNew(plan)) return;
     this.#writer.set(
       podStatus({
         pod: work.pod,
@@ -295,10 +324,43 @@ export class PodWorker {
         previous: this.status,
         hostIPs: this.#node.config.nodeIPs,
         podIPs: work.podIPs,
+        actualResources: work.resizer.actual,
+        resize: {
+          pending: work.resizer.pending,
+          inProgress: work.resizer.inProgress(work.pod),
+          error: work.resizer.error,
+        },
         terminal: plan.stopped,
         failed: this.#failed,
       }),
     );
+  }
+
+  /** A pod of which nothing runs yet and nothing went wrong is not worth a status for each step. */
+  #keepsSilent(plan: PodPlan): boolean {
+    const { pod, runtime, stop } = this.#work;
+    this.#untold = plan;
+    if (!this.#quiet) return false;
+    if (!stop && plan.waiting.size === 0 && runtime.all().length === 0 && !pod.status?.containerStatuses?.length) {
+      this.#silence ??= this.#node.env.clock.setTimer(FIRST_WORD, () => {
+        this.#quiet = false;
+        this.#publish(this.#untold!);
+      });
+      return true;
+    }
+    this.#quiet = false;
+    this.#silence?.cancel();
+    return false;
+  }
+
+  /** Of a pod without probes, the status is a matter of its object, of what runs, and of what waits. */
+  #saysNothingNew(plan: PodPlan): boolean {
+    const { pod, runtime } = this.#work;
+    const plain = plan.waiting.size === 0 && !plan.stopped && !this.#work.probed;
+    const same = plain && pod === this.#toldPod && runtime.version === this.#toldVersion;
+    this.#toldPod = plain ? pod : undefined;
+    this.#toldVersion = runtime.version;
+    return same;
   }
 
   #sleep(plan: PodPlan): void {
