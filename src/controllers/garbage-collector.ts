@@ -4,7 +4,7 @@
 
 import { isReason } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
-import { keyOf, refOfKey, type KubeObject, type OwnerReference } from '../api/object.ts';
+import { keyOf, refOfKey, splitApiVersion, type KubeObject, type OwnerReference } from '../api/object.ts';
 import type { Propagation } from '../api/op.ts';
 import {
   defineController,
@@ -16,12 +16,15 @@ import {
   type Plan,
   type View,
 } from '../client/controller.ts';
+import { sameValue } from './same-value.ts';
 
 const FOREGROUND = 'foregroundDeletion';
 const ORPHAN = 'orphan';
 const BY_OWNER = 'gc-owner';
 /** Owners known to be gone: a thousand dependents of one ask the server once at most. */
 const REMEMBERED = 10_000;
+/** An owner that waits for more dependents than this rests between its looks. */
+const MANY = 100;
 
 const kindKey = (kind: AnyKind) => `${kind.plural}.${kind.group}`;
 const queueKey = (kind: AnyKind, object: KubeObject) => `${kindKey(kind)}|${keyOf(object)}`;
@@ -44,6 +47,7 @@ export function garbageCollector(kinds: readonly AnyKind[]): ControllerDefinitio
   const graph = new Graph(collected);
   return defineController({
     name: 'generic-garbage-collector',
+    component: 'garbage-collector-controller',
     workers: 20,
     watches: collected.map((kind) =>
       watch({
@@ -57,42 +61,57 @@ export function garbageCollector(kinds: readonly AnyKind[]): ControllerDefinitio
   });
 }
 
-type OwnerState = 'solid' | 'waiting' | 'absent' | 'unknown';
+/**
+ * `waiting`: it waits for its dependents to go first. `unknown`: of a kind that is not served. `unresolvable`: a namespaced
+ * owner of a cluster-scoped object; such an object is never collected.
+ */
+type OwnerState = 'solid' | 'waiting' | 'absent' | 'unknown' | 'unresolvable';
+
+interface Item {
+  readonly kind: AnyKind;
+  readonly object: KubeObject;
+}
+
+const waits = ({ metadata }: KubeObject) =>
+  metadata.deletionTimestamp !== undefined && (metadata.finalizers?.includes(FOREGROUND) ?? false);
+const stateOf = (object: KubeObject): OwnerState => (waits(object) ? 'waiting' : 'solid');
+const ownersOf = (object: KubeObject) => object.metadata.ownerReferences ?? [];
 
 class Graph {
   readonly #kinds: readonly AnyKind[];
   readonly #byKey: ReadonlyMap<string, AnyKind>;
+  readonly #byGroupKind: ReadonlyMap<string, AnyKind>;
   readonly #absent = new Set<string>();
 
   constructor(kinds: readonly AnyKind[]) {
     this.#kinds = kinds;
     this.#byKey = new Map(kinds.map((kind) => [kindKey(kind), kind]));
+    this.#byGroupKind = new Map(kinds.map((kind) => [`${kind.group}/${kind.kind}`, kind]));
   }
 
   affected(kind: AnyKind, object: KubeObject | undefined, old: KubeObject | undefined, view: View): string[] {
-    const owners = (o: KubeObject | undefined) => o?.metadata.ownerReferences;
-    if (!object) {
-      // A UID never comes back.
-      this.#forgetIfFull();
-      this.#absent.add(old!.metadata.uid);
-      // Its dependents lost an owner; owners that waited for it may go.
-      const waiting = (owners(old) ?? [])
-        .flatMap((ref) => this.#cached(ref, old!, view) ?? [])
-        .filter((o) => has(o.object, FOREGROUND));
-      return [...this.#dependents(old!, view), ...waiting].map((d) => queueKey(d.kind, d.object));
-    }
-    const deleting = object.metadata.deletionTimestamp !== undefined;
-    const concerns = deleting
+    if (!object) return this.#afterDeletion(old!, view);
+    const { deletionTimestamp } = object.metadata;
+    const changed = !old || !sameValue(ownersOf(object), ownersOf(old));
+    const concerns = deletionTimestamp
       ? has(object, FOREGROUND) || has(object, ORPHAN)
-      : owners(object) !== undefined && owners(object) !== owners(old);
-    const unblocked =
-      old && owners(old) !== owners(object)
-        ? (owners(old) ?? []).flatMap((ref) => this.#cached(ref, old, view) ?? [])
-        : [];
-    return [
-      ...(concerns ? [queueKey(kind, object)] : []),
-      ...unblocked.filter((o) => has(o.object, FOREGROUND)).map((o) => queueKey(o.kind, o.object)),
-    ];
+      : changed && ownersOf(object).length > 0;
+    const keys = concerns ? [queueKey(kind, object)] : [];
+    // An owner that waited for this object may go, now that it is no dependent of it any more.
+    return old && changed ? [...keys, ...this.#waitingOwners(old, view)] : keys;
+  }
+
+  /** Its dependents lost an owner; owners that waited for it may go. */
+  #afterDeletion(gone: KubeObject, view: View): string[] {
+    // A UID never comes back.
+    this.#remember(gone.metadata.uid);
+    const dependents = this.#dependents(gone, view).map((d) => queueKey(d.kind, d.object));
+    return [...dependents, ...this.#waitingOwners(gone, view)];
+  }
+
+  #waitingOwners(dependent: KubeObject, view: View): string[] {
+    const owners = ownersOf(dependent).flatMap((ref) => this.#cached(ref, dependent, view) ?? []);
+    return owners.filter((o) => waits(o.object)).map((o) => queueKey(o.kind, o.object));
   }
 
   async reconcile(key: string, context: ControllerContext): Promise<Plan> {
@@ -101,24 +120,22 @@ class Graph {
     const object = context.view.of(kind).get(key.slice(bar + 1));
     if (!object) return NOTHING;
     if (object.metadata.deletionTimestamp) {
-      if (has(object, ORPHAN)) return this.#orphan(kind, object, context);
-      if (has(object, FOREGROUND)) return this.#foreground(kind, object, context);
+      if (has(object, ORPHAN)) return this.#orphan({ kind, object }, context);
+      if (has(object, FOREGROUND)) return this.#foreground({ kind, object }, context);
       return NOTHING;
     }
-    return this.#collect(kind, object, context);
+    return this.#collect({ kind, object }, context);
   }
 
-  #dependents(owner: KubeObject, view: View): { kind: AnyKind; object: KubeObject }[] {
-    return this.#kinds.flatMap((kind) =>
-      view
-        .of(kind)
-        .byIndex(BY_OWNER, owner.metadata.uid)
-        .map((object) => ({ kind, object })),
-    );
+  #dependents(owner: KubeObject, view: View): Item[] {
+    const found: Item[] = [];
+    for (const kind of this.#kinds)
+      for (const object of view.of(kind).byIndex(BY_OWNER, owner.metadata.uid)) found.push({ kind, object });
+    return found;
   }
 
   /** The owner as the caches have it. */
-  #cached(ref: OwnerReference, dependent: KubeObject, view: View): { kind: AnyKind; object: KubeObject } | undefined {
+  #cached(ref: OwnerReference, dependent: KubeObject, view: View): Item | undefined {
     const kind = this.#kindOf(ref);
     if (!kind) return undefined;
     const namespace = kind.namespaced ? dependent.metadata.namespace : undefined;
@@ -126,106 +143,116 @@ class Graph {
     return object?.metadata.uid === ref.uid ? { kind, object } : undefined;
   }
 
-  /** The owner's kind in whatever version the reference names it. */
+  /** The owner's kind, in whatever version the reference names it. */
   #kindOf(ref: OwnerReference): AnyKind | undefined {
-    const group = ref.apiVersion.includes('/') ? ref.apiVersion.slice(0, ref.apiVersion.indexOf('/')) : '';
-    return this.#kinds.find((k) => k.kind === ref.kind && k.group === group);
+    return this.#byGroupKind.get(`${splitApiVersion(ref.apiVersion)[0]}/${ref.kind}`);
   }
 
-  async #stateOf(ref: OwnerReference, dependent: KubeObject, { client, view }: ControllerContext): Promise<OwnerState> {
-    const cached = this.#cached(ref, dependent, view);
-    if (cached) return cached.object.metadata.deletionTimestamp && has(cached.object, FOREGROUND) ? 'waiting' : 'solid';
+  async #ownerState(ref: OwnerReference, dependent: KubeObject, context: ControllerContext): Promise<OwnerState> {
+    const cached = this.#cached(ref, dependent, context.view);
+    if (cached) return stateOf(cached.object);
     const kind = this.#kindOf(ref);
     if (!kind) return 'unknown';
-    // An owner in another namespace, or a namespaced owner of a cluster-scoped object, does not exist.
-    if (kind.namespaced && !dependent.metadata.namespace) return 'unknown';
-    const id = `${dependent.metadata.namespace ?? ''} ${ref.uid}`;
+    const { namespace } = dependent.metadata;
+    if (kind.namespaced && !namespace) {
+      context.event(invalidNamespace(ref, dependent));
+      return 'unresolvable';
+    }
+    const id = `${namespace ?? ''} ${ref.name} ${ref.uid}`;
     if (this.#absent.has(ref.uid) || this.#absent.has(id)) return 'absent';
     try {
-      const object = await client.get(kind, { namespace: dependent.metadata.namespace, name: ref.name });
-      if (object.metadata.uid === ref.uid)
-        return object.metadata.deletionTimestamp && has(object, FOREGROUND) ? 'waiting' : 'solid';
+      // The cache may lag behind: only the server knows that an owner does not exist.
+      const object = await context.client.get(kind, { namespace, name: ref.name });
+      if (object.metadata.uid === ref.uid) return stateOf(object);
     } catch (error) {
       if (!isReason(error, 'NotFound')) throw error;
     }
-    this.#forgetIfFull();
-    this.#absent.add(id);
+    this.#remember(id);
+    // The owner lives in another namespace: for the dependent it does not exist, and somebody should know.
+    if (
+      kind.namespaced &&
+      context.view
+        .of(kind)
+        .list()
+        .some((o) => o.metadata.uid === ref.uid)
+    )
+      context.event(invalidNamespace(ref, dependent));
     return 'absent';
   }
 
-  #forgetIfFull(): void {
+  #remember(id: string): void {
     if (this.#absent.size >= REMEMBERED) this.#absent.clear();
+    this.#absent.add(id);
   }
 
-  async #collect(kind: AnyKind, object: KubeObject, context: ControllerContext): Promise<Plan> {
-    const owners = object.metadata.ownerReferences ?? [];
+  async #collect({ kind, object }: Item, context: ControllerContext): Promise<Plan> {
+    const owners = ownersOf(object);
     if (owners.length === 0) return NOTHING;
-    const states = await Promise.all(owners.map((ref) => this.#stateOf(ref, object, context)));
+    const states = await Promise.all(owners.map((ref) => this.#ownerState(ref, object, context)));
+    if (states.includes('unresolvable')) return NOTHING;
     const alive = owners.filter((_, i) => states[i] === 'solid' || states[i] === 'unknown');
-    const waiting = owners.filter((_, i) => states[i] === 'waiting');
     if (alive.length === owners.length) return NOTHING;
-    if (alive.length > 0) return { actions: [keepOwners(kind, object, alive)] };
-    if (waiting.length > 0) {
-      const blocks = this.#dependents(object, context.view).length > 0;
-      return {
-        actions: [
-          remove(kind, object, blocks || waiting.some((w) => w.blockOwnerDeletion) ? 'Foreground' : 'Background'),
-        ],
-      };
+    if (alive.length > 0) return { actions: [keepOwners({ kind, object }, alive)] };
+    const dependents = states.includes('waiting') ? this.#dependents(object, context.view) : [];
+    if (dependents.length > 0) {
+      // Two that wait for each other would wait for ever: this one lets its owners go first.
+      const cycle = dependents.some((d) => waits(d.object)) && owners.some((o) => o.blockOwnerDeletion);
+      const unblocked = owners.map((o) => ({ ...o, blockOwnerDeletion: false }));
+      if (cycle) return { actions: [keepOwners({ kind, object }, unblocked)] };
+      return { actions: [remove({ kind, object }, 'Foreground')] };
     }
-    return {
-      actions: [
-        remove(kind, object, has(object, ORPHAN) ? 'Orphan' : has(object, FOREGROUND) ? 'Foreground' : 'Background'),
-      ],
-    };
+    const policy = has(object, ORPHAN) ? 'Orphan' : has(object, FOREGROUND) ? 'Foreground' : 'Background';
+    return { actions: [remove({ kind, object }, policy)] };
   }
 
-  #foreground(kind: AnyKind, owner: KubeObject, { view, enqueue }: ControllerContext): Plan {
+  #foreground({ kind, object: owner }: Item, { view, enqueue }: ControllerContext): Plan {
     const dependents = this.#dependents(owner, view);
     const blocking = dependents.filter(({ object }) =>
-      object.metadata.ownerReferences?.some((o) => o.uid === owner.metadata.uid && o.blockOwnerDeletion),
+      ownersOf(object).some((o) => o.uid === owner.metadata.uid && o.blockOwnerDeletion),
     );
-    if (blocking.length === 0) return { actions: [dropFinalizer(kind, owner, FOREGROUND)] };
+    if (blocking.length === 0) return { actions: [dropFinalizer({ kind, object: owner }, FOREGROUND)] };
     for (const d of dependents) if (!d.object.metadata.deletionTimestamp) enqueue(queueKey(d.kind, d.object));
-    return NOTHING;
+    // Each of many dependents that goes wakes the owner: they are counted together.
+    return blocking.length > MANY ? { actions: [], rest: Math.ceil(blocking.length / 10) } : NOTHING;
   }
 
-  #orphan(kind: AnyKind, owner: KubeObject, { view }: ControllerContext): Plan {
-    const release = this.#dependents(owner, view).map((d) =>
+  #orphan(owner: Item, { view }: ControllerContext): Plan {
+    const { uid } = owner.object.metadata;
+    const release = this.#dependents(owner.object, view).map((d) =>
       keepOwners(
-        d.kind,
-        d.object,
-        d.object.metadata.ownerReferences!.filter((o) => o.uid !== owner.metadata.uid),
+        d,
+        ownersOf(d.object).filter((o) => o.uid !== uid),
       ),
     );
-    return { actions: [...(release.length ? [release] : []), dropFinalizer(kind, owner, ORPHAN)] };
+    return { actions: [...(release.length ? [release] : []), dropFinalizer(owner, ORPHAN)] };
   }
+}
+
+function invalidNamespace(ref: OwnerReference, about: KubeObject) {
+  const { namespace = '' } = about.metadata;
+  const owner = `[${ref.apiVersion}/${ref.kind}, namespace: ${namespace}, name: ${ref.name}, uid: ${ref.uid}]`;
+  const message = `ownerRef ${owner} does not exist in namespace ${JSON.stringify(namespace)}`;
+  return { about, type: 'Warning', reason: 'OwnerRefInvalidNamespace', message } as const;
 }
 
 const refOf = (object: KubeObject) => refOfKey(keyOf(object));
 
 /** A merge patch guarded by uid and resourceVersion: a conflict plans again. */
-function mergePatch(kind: AnyKind, object: KubeObject, metadata: object): Action {
+function mergePatch({ kind, object }: Item, metadata: object): Action {
   const { uid, resourceVersion } = object.metadata;
-  return {
-    do: 'patch',
-    kind,
-    ref: refOf(object),
-    type: 'merge',
-    patch: { metadata: { uid, resourceVersion, ...metadata } },
-    ignore: ['NotFound'],
-  };
+  const patch = { metadata: { uid, resourceVersion, ...metadata } };
+  return { do: 'patch', kind, ref: refOf(object), type: 'merge', patch, ignore: ['NotFound'] };
 }
 
-const keepOwners = (kind: AnyKind, object: KubeObject, owners: readonly OwnerReference[]) =>
-  mergePatch(kind, object, { ownerReferences: owners.length ? owners : null });
+const keepOwners = (item: Item, owners: readonly OwnerReference[]) =>
+  mergePatch(item, { ownerReferences: owners.length ? owners : null });
 
-function dropFinalizer(kind: AnyKind, object: KubeObject, finalizer: string): Action {
-  const left = object.metadata.finalizers!.filter((f) => f !== finalizer);
-  return mergePatch(kind, object, { finalizers: left.length ? left : null });
+function dropFinalizer(item: Item, finalizer: string): Action {
+  const left = item.object.metadata.finalizers!.filter((f) => f !== finalizer);
+  return mergePatch(item, { finalizers: left.length ? left : null });
 }
 
-function remove(kind: AnyKind, object: KubeObject, propagationPolicy: Propagation): Action {
+function remove({ kind, object }: Item, propagationPolicy: Propagation): Action {
   const { uid, resourceVersion } = object.metadata;
   const options = { propagationPolicy, preconditions: { uid, resourceVersion } };
   return { do: 'delete', kind, ref: refOf(object), options, ignore: ['NotFound'] };
