@@ -32,7 +32,7 @@ const PATCH_TYPES: Readonly<Record<PatchType, string>> = {
 };
 
 /** The path of what an operation is about. */
-export function pathOf(op: NoUser<ApiOp>): string {
+function pathOf(op: NoUser<ApiOp>): string {
   const segment = encodeURIComponent;
   let path = op.group ? `/apis/${segment(op.group)}/${segment(op.version)}` : `/api/${segment(op.version)}`;
   if (op.namespace) path += `/namespaces/${segment(op.namespace)}`;

@@ -5,10 +5,10 @@ import type { CertificateSigningRequestSpec } from '../api/generated/certificate
 import type { Env } from '../base/env.ts';
 import { issue, parseRequest, type Authority, type ParsedRequest, type Usage } from './x509.ts';
 
-export const KUBE_APISERVER_CLIENT = 'kubernetes.io/kube-apiserver-client';
+const KUBE_APISERVER_CLIENT = 'kubernetes.io/kube-apiserver-client';
 export const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet';
 export const KUBELET_SERVING = 'kubernetes.io/kubelet-serving';
-export const SIGNERS: readonly string[] = [KUBE_APISERVER_CLIENT, KUBELET_CLIENT, KUBELET_SERVING];
+const SIGNERS: readonly string[] = [KUBE_APISERVER_CLIENT, KUBELET_CLIENT, KUBELET_SERVING];
 
 const BACKDATE = 5 * 60_000;
 const DEFAULT_SECONDS = 365 * 24 * 3600;

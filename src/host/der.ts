@@ -4,7 +4,7 @@ const SEQUENCE = 0x30;
 const SET = 0x31;
 
 /** One element: tag, length, contents. */
-export function tlv(tag: number, ...contents: readonly Uint8Array[]): Buffer {
+function tlv(tag: number, ...contents: readonly Uint8Array[]): Buffer {
   let length = 0;
   for (const c of contents) length += c.length;
   const head = [tag];

@@ -13,7 +13,7 @@ import {
 import type { PublicJwk, TokenKey, TokenSigner } from '../server/authn/token-keys.ts';
 
 /** `pem` is a public key. Throws for keys that are neither RSA nor EC P-256. */
-export function tokenKey(pem: string | KeyObject): TokenKey {
+function tokenKey(pem: string | KeyObject): TokenKey {
   const key = typeof pem === 'string' ? createPublicKey(pem) : pem;
   const { alg, encoding } = algorithmOf(key);
   const kid = createHash('sha256')

@@ -122,7 +122,7 @@ export function addressBytes(address: string): Buffer {
   return Buffer.from(all.flatMap((w) => [w >> 8, w & 0xff]));
 }
 
-export function pem(label: string, bytes: Uint8Array): string {
+function pem(label: string, bytes: Uint8Array): string {
   const lines =
     Buffer.from(bytes)
       .toString('base64')

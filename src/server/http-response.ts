@@ -133,7 +133,7 @@ export function sendText(exchange: HttpExchange, auditId: string, status: number
 }
 
 /** RFC 7234 warnings with code 299. Header values are bytes: text beyond ASCII goes as UTF-8. */
-export function warningHeaders(warnings: readonly string[]): ResponseHeaders {
+function warningHeaders(warnings: readonly string[]): ResponseHeaders {
   if (warnings.length === 0) return {};
   return {
     warning: warnings.map((text) => {

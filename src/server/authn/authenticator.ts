@@ -9,7 +9,7 @@ import { fromBase64url } from './base64url.ts';
 import type { TokenAuthenticator, TokenIdentity } from './token-authenticator.ts';
 
 export const ANONYMOUS: UserInfo = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
-export const AUTHENTICATED = 'system:authenticated';
+const AUTHENTICATED = 'system:authenticated';
 const CREDENTIAL_ID = 'authentication.kubernetes.io/credential-id';
 const WEBSOCKET_TOKEN = 'base64url.bearer.authorization.k8s.io.';
 
