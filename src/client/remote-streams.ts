@@ -106,7 +106,9 @@ export async function forwardPort(
   const out = pump(queue, streams.output);
   out.catch(onAbort);
   const send = (channel: number, chunk: Uint8Array) => sendChannel(socket, protocol, channel, chunk);
-  sendAll(streams.input, 0, send, socket.signal).catch(onAbort);
+  sendAll(streams.input, 0, send, socket.signal).then(() => {
+    if (protocol.halfClose) void socket.send([Uint8Array.of(CHANNEL.close, 0)]);
+  }, onAbort);
   await socket.run(reader.read);
   signal.removeEventListener('abort', onAbort);
   queue.end();

@@ -34,8 +34,8 @@ const OLD = [protocol('channel.k8s.io'), protocol('base64.channel.k8s.io')];
 
 /** For exec and attach; a client that names none gets the last. */
 export const COMMAND_PROTOCOLS: readonly ChannelProtocol[] = [V5, ...V4, ...OLD, protocol('')];
-/** For port-forwards whose channels are given by the query. */
-export const PORT_PROTOCOLS: readonly ChannelProtocol[] = [...V4, protocol('')];
+/** For port-forwards whose channels are given by the query. Upstream ends at v4, and so cannot half-close. */
+export const PORT_PROTOCOLS: readonly ChannelProtocol[] = [V5, ...V4, protocol('')];
 
 const ZERO = 48;
 

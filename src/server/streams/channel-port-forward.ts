@@ -29,9 +29,15 @@ export async function channelPortForward(
   const raw = await upgradeWebSocket(exchange, protocol.name);
   const socket = new WebSocketConnection(raw, { env: context.env, role: 'server' });
   const inputs = ports.map(() => new ByteQueue(socket.budget));
-  const reader = new ChannelReader(protocol, (channel, chunk) => {
-    if (channel % 2 === 0) inputs[channel / 2]?.push(chunk);
-  });
+  const reader = new ChannelReader(
+    protocol,
+    (channel, chunk) => {
+      if (channel % 2 === 0) inputs[channel / 2]?.push(chunk);
+    },
+    (channel) => {
+      if (channel % 2 === 0) inputs[channel / 2]?.end();
+    },
+  );
   const reading = socket.run(reader.read).then(() => inputs.forEach((input) => input.end()));
   const forward = async (port: number, i: number) => {
     const write = (channel: number, chunk: Uint8Array) => sendChannel(socket, protocol, channel, chunk);
