@@ -6,7 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostPorts } from './cri/runtime.ts';
 import { writeFileAtomic } from './atomic-file.ts';
-import { hostPortRules, nftHostPorts, type PublishedPorts } from './host-ports.ts';
+import { hostPortRules, MASQUERADE, nftHostPorts, type PublishedPorts } from './host-ports.ts';
 import { run, tryRun } from './run.ts';
 import { claimSysctls, releaseSysctls, writeSysctl, type SysctlClaims } from './sysctls.ts';
 
@@ -66,7 +66,7 @@ table ip ${table} {
 ${hostPortRules(podCidr)}
   chain postrouting {
     type nat hook postrouting priority 99; policy accept;
-    meta mark & 0x2000 == 0x2000 counter masquerade
+    ct status dnat ct mark and ${MASQUERADE} == ${MASQUERADE} counter masquerade
     ip saddr ${podCidr} ip daddr != { ${clusterCidr}, 224.0.0.0/4 } counter masquerade fully-random
   }
 }

@@ -11,11 +11,11 @@ import type { HostPorts } from './cri/runtime.ts';
 import { run, tryRun } from './run.ts';
 
 /** Marks connections that need the node's address as their source. */
-const MASQUERADE = '0x2000';
+export const MASQUERADE = '0x2000';
 
 /** The part of the table that is about host ports. */
 export function hostPortRules(podCidr: string): string {
-  const near = `ip saddr { ${podCidr}, 127.0.0.0/8 } meta mark set meta mark | ${MASQUERADE}`;
+  const near = `ip saddr { ${podCidr}, 127.0.0.0/8 } ct mark set ct mark or ${MASQUERADE}`;
   const any = 'meta l4proto . th dport';
   const one = 'ip daddr . meta l4proto . th dport';
   return `  set any_keys { type inet_proto . inet_service; }

@@ -104,7 +104,7 @@ async function removeSandboxes(options: TeardownOptions, paths: ContainerdPaths)
     }
   } finally {
     if (daemon) await daemon.stop();
-    else if (running) await endProcess(running, 5_000);
+    else if (running) await endProcess(running, 1_000);
   }
 }
 

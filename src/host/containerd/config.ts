@@ -59,6 +59,8 @@ export function containerdConfig(config: ContainerdConfig): string {
     version: 2,
     root: config.root,
     state: config.state,
+    // The last to go when memory runs out.
+    ...(features.lowerOomScores ? { oom_score: -999 } : {}),
     // Nothing of the machine's own containerd may be found by accident.
     imports: [],
     disabled_plugins: [

@@ -41,6 +41,8 @@ export interface ContainerdDaemon {
 
 const START_TIMEOUT_MS = 20_000;
 const LOOK_MS = 5;
+/** A killed containerd loses nothing, so patience is not worth much. */
+const STOP_MS = 1_000;
 /** One that lived this long is started again at once. */
 const STABLE_MS = 10_000;
 const MAX_BACKOFF_MS = 30_000;
@@ -174,7 +176,7 @@ async function takeOver(options: DaemonOptions, sameConfig: boolean): Promise<St
   if (sameConfig && (await canConnect(options.config.socket)) && (await answers(options.config.socket))) {
     return { process, child: undefined };
   }
-  await endProcess(process, 5_000);
+  await endProcess(process, STOP_MS);
   return undefined;
 }
 
@@ -254,7 +256,7 @@ class Supervisor implements ContainerdDaemon {
     this.release();
     await this.restarting;
     this.stopWatching();
-    await endProcess(this.current.process, 5_000);
+    await endProcess(this.current.process, STOP_MS);
     rmSync(this.options.pidFile, { force: true });
   }
 }

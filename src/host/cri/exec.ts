@@ -108,7 +108,7 @@ class ExecSession {
     const stderr = pipe(options.stderr && streams.stderr && !options.tty, 'err');
     const paths = [stdin, stdout, stderr].filter((path) => path !== undefined);
     const own = await processSpecOf(channel, containerId);
-    await mkdir(this.dir, { recursive: true });
+    await mkdir(this.dir, { recursive: true, mode: 0o700 });
     if (paths.length > 0) await run('mkfifo', ['-m', '600', ...paths]);
     const outputs = [
       ...(stdout ? [copyOut(this.keep(openReader(stdout)), streams.stdout!)] : []),

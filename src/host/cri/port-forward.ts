@@ -126,7 +126,7 @@ export class PortForwarder {
     if (pid === 0 || startTicksOf(pid) === undefined) {
       throw new RuntimeError('FAILED_PRECONDITION', `the sandbox ${sandboxId} is not running`);
     }
-    await mkdir(this.dir, { recursive: true });
+    await mkdir(this.dir, { recursive: true, mode: 0o700 });
     const known = this.helpers.get(sandboxId);
     if (known) return known;
     const path = join(this.dir, `${sandboxId.slice(0, 12)}.sock`);

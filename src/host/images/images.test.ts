@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
+  createWriteStream,
   linkSync,
   mkdirSync,
   mkdtempSync,
@@ -13,8 +14,10 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { extract, type Header } from 'tar-stream';
+import { pipeline } from 'node:stream/promises';
+import { extract, pack, type Header } from 'tar-stream';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { archiveReferences } from './archive.ts';
 import { buildImage } from './build.ts';
 import { buildPauseImage, pauseProgram } from './pause.ts';
 import { fullReference } from './reference.ts';
@@ -177,6 +180,24 @@ test('the pause program is a small ELF file for both processors', async () => {
     const { id } = await buildPauseImage(join(dir, `${architecture}.tar`), architecture);
     expect(id).toBe(image);
   }
+});
+
+test('an archive’s index tells its names', async () => {
+  const output = join(dir, 'image.tar');
+  await buildImage({ name: 'app:7', files: [{ path: '/big', source: Buffer.alloc(100_000) }], output });
+  expect(await archiveReferences(output)).toEqual(['docker.io/library/app:7']);
+  const docker = pack();
+  docker.entry(
+    { name: 'manifest.json' },
+    JSON.stringify([{ RepoTags: ['app:1', 'quay.io/a/b:2'] }, { RepoTags: null }]),
+  );
+  docker.finalize();
+  await pipeline(docker, createWriteStream(output));
+  expect(await archiveReferences(output)).toEqual(['docker.io/library/app:1', 'quay.io/a/b:2']);
+  writeFileSync(output, 'x'.repeat(1000));
+  await expect(archiveReferences(output)).rejects.toThrow('not a tar archive');
+  writeFileSync(output, '');
+  await expect(archiveReferences(output)).rejects.toThrow('neither index.json nor manifest.json');
 });
 
 test.each([

@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { ContainerRuntime } from '../../kubelet/runtime.ts';
+import { archiveReferences } from './archive.ts';
 
 const run = promisify(execFile);
 const APPEAR_MS = 5_000;
@@ -33,7 +34,8 @@ export async function loadImages(store: ImageStore, archive: string): Promise<re
     throw new Error(`cannot load ${archive}: ${reasonOf(error)}`, { cause: error });
   }
   const names = [...output.matchAll(/^(?:unpacking )?(\S+) \((?:sha256:[0-9a-f]+)\)/gm)].map((match) => match[1]!);
-  const references = [...new Set(names)];
+  // Newer versions print another form; then the archive itself says what it brought.
+  const references = names.length > 0 ? [...new Set(names)] : await archiveReferences(archive);
   await Promise.all(references.map((reference) => appears(store, reference)));
   return references;
 }
