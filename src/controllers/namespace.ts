@@ -18,8 +18,11 @@ import {
 } from '../client/controller.ts';
 
 const FINALIZER = 'kubernetes';
-/** Something that is not a pod is left, with finalizers of its own: looked at again after this long. */
+/** Something that is not a pod is left, with finalizers of its own: looked at again after this long, in milliseconds. */
 const LOOK_AGAIN = 1_000;
+/** After so many looks in vain nobody is about to release it: further ones are rarer, and a background matter. */
+const PATIENCE = 10;
+const LOOK_SELDOM = 8_000;
 
 const can = (kind: AnyKind, verb: string) =>
   !kind.virtual && (!kind.verbs || (kind.verbs as readonly string[]).includes(verb));
@@ -33,6 +36,8 @@ interface Remaining {
 
 /** `kinds` are those served now. */
 export function namespaceLifecycle(kinds: () => readonly AnyKind[]): ControllerDefinition {
+  /** Namespace -> looks in vain. */
+  const looks = new Map<string, number>();
   return defineController({
     name: 'namespace-controller',
     workers: 10,
@@ -51,7 +56,12 @@ export function namespaceLifecycle(kinds: () => readonly AnyKind[]): ControllerD
       { groups: ['*'], resources: ['*'], verbs: ['delete', 'deletecollection', 'get', 'list'] },
       { groups: [''], resources: ['namespaces/finalize', 'namespaces/status'], verbs: ['update'] },
     ],
-    reconcile: (name, context) => finalise(name, kinds(), context),
+    async reconcile(name, context) {
+      const plan = await finalise(name, kinds(), context);
+      if (plan.again === undefined) looks.delete(name);
+      else looks.set(name, (looks.get(name) ?? 0) + 1);
+      return (looks.get(name) ?? 0) > PATIENCE ? { ...plan, again: LOOK_SELDOM, idle: true } : plan;
+    },
   });
 }
 
@@ -61,13 +71,13 @@ async function finalise(
   { client, view, env }: ControllerContext,
 ): Promise<Plan> {
   let namespace: NamespaceObject | undefined = view.of(Namespace).get(name);
-  if (!namespace?.metadata.deletionTimestamp || !namespace.spec.finalizers?.includes(FINALIZER)) return NOTHING;
+  if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes(FINALIZER)) return NOTHING;
   const remaining = await deleteContent(name, kinds, client);
   const left = remaining.resources.size > 0 || remaining.errors.length > 0;
   namespace = await writeConditions(namespace, remaining, client, env.clock.now());
   if (!namespace) return NOTHING;
   if (!left) {
-    const finalizers = namespace.spec.finalizers?.filter((f) => f !== FINALIZER) ?? [];
+    const finalizers = namespace.spec?.finalizers?.filter((f) => f !== FINALIZER) ?? [];
     const object = { ...namespace, spec: { ...namespace.spec, finalizers } };
     return { actions: [{ do: 'update', kind: Namespace, object, subresource: 'finalize', ignore: ['NotFound'] }] };
   }
@@ -75,28 +85,34 @@ async function finalise(
   return onlyPods && remaining.finalizers.size === 0 ? NOTHING : { actions: [], again: LOOK_AGAIN };
 }
 
+/** Pods go first: while they run they may need what else is in the namespace, their network policies above all. */
 async function deleteContent(namespace: string, kinds: readonly AnyKind[], client: Client): Promise<Remaining> {
   const remaining: Remaining = { resources: new Map(), finalizers: new Map(), errors: [] };
-  const stored = kinds.filter(
+  const deletable = kinds.filter(
     (kind) => kind.namespaced && !kind.storedAs && can(kind, 'deletecollection') && can(kind, 'list'),
   );
+  const isPod = (kind: AnyKind) => kind.plural === Pod.plural && kind.group === Pod.group;
+  await Promise.all(deletable.filter(isPod).map((kind) => deleteAll(kind, namespace, client, remaining)));
+  if (remaining.resources.size > 0) return remaining;
   await Promise.all(
-    stored.map(async (kind) => {
-      try {
-        const before = await client.list(kind, { namespace });
-        if (before.items.length === 0) return;
-        await client.deleteCollection(kind, { namespace, propagationPolicy: 'Background' });
-        const { items } = await client.list(kind, { namespace });
-        if (items.length) remaining.resources.set(`${kind.plural}.${kind.group}`, items.length);
-        for (const finalizer of items.flatMap((item) => item.metadata.finalizers ?? [])) {
-          remaining.finalizers.set(finalizer, (remaining.finalizers.get(finalizer) ?? 0) + 1);
-        }
-      } catch (error) {
-        if (!isReason(error, 'NotFound', 'MethodNotAllowed')) remaining.errors.push(String((error as Error).message));
-      }
-    }),
+    deletable.filter((kind) => !isPod(kind)).map((kind) => deleteAll(kind, namespace, client, remaining)),
   );
   return remaining;
+}
+
+async function deleteAll(kind: AnyKind, namespace: string, client: Client, remaining: Remaining): Promise<void> {
+  try {
+    const before = await client.list(kind, { namespace });
+    if (before.items.length === 0) return;
+    await client.deleteCollection(kind, { namespace, propagationPolicy: 'Background' });
+    const { items } = await client.list(kind, { namespace });
+    if (items.length) remaining.resources.set(`${kind.plural}.${kind.group}`, items.length);
+    for (const finalizer of items.flatMap((item) => item.metadata.finalizers ?? [])) {
+      remaining.finalizers.set(finalizer, (remaining.finalizers.get(finalizer) ?? 0) + 1);
+    }
+  } catch (error) {
+    if (!isReason(error, 'NotFound', 'MethodNotAllowed')) remaining.errors.push((error as Error).message);
+  }
 }
 
 const counted = (map: ReadonlyMap<string, number>, of: (name: string, count: number) => string) =>
@@ -126,7 +142,7 @@ function conditionsOf({ resources, finalizers, errors }: Remaining): Omit<Namesp
           type: 'NamespaceDeletionContentFailure',
           status: 'True',
           reason: 'ContentDeletionFailed',
-          message: `Failed to delete all resource types, ${errors.length} remaining: ${errors.join(', ')}`,
+          message: `Failed to delete all resource types, ${errors.length} remaining: ${[...errors].sort().join(', ')}`,
         }
       : {
           type: 'NamespaceDeletionContentFailure',
