@@ -5,6 +5,7 @@ import type {
   ContainerState,
   ContainerStatus as ApiStatus,
   EphemeralContainer,
+  ResourceRequirements,
   VolumeMountStatus,
 } from '../api/generated/core-v1.ts';
 import { rfc3339 } from '../base/env.ts';
@@ -28,7 +29,7 @@ export function containerStatus(
   const started = isStarted(input, target, latest);
   return {
     ...status,
-    ...(latest ? resourcesOf(container) : {}),
+    ...(latest ? resourcesOf(container, input.actualResources?.(latest.id)) : {}),
     ...(latest ? mountsOf(container) : {}),
     ready: isReady(input, target, latest, started),
     ...(kind === 'ephemeral' ? {} : { started }),
@@ -151,10 +152,14 @@ function isReady(
   return !container.readinessProbe || input.verdict(latest.id).readiness === true;
 }
 
-function resourcesOf(container: Container | EphemeralContainer): Partial<ApiStatus> {
-  const { limits, requests } = container.resources ?? {};
+function resourcesOf(
+  container: Container | EphemeralContainer,
+  actual: ResourceRequirements | undefined,
+): Partial<ApiStatus> {
+  const allocated = container.resources?.requests;
+  const { limits, requests } = actual ?? container.resources ?? {};
   return {
-    ...(requests ? { allocatedResources: requests } : {}),
+    ...(allocated ? { allocatedResources: allocated } : {}),
     resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) },
   };
 }

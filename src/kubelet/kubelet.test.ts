@@ -801,3 +801,147 @@ describe('the node', () => {
     expect(n.events).toContain('NodeReady: Node node-1 status is now: NodeReady');
   });
 });
+
+describe('an in-place resize', () => {
+  const sized = (cpu: string, memory: string, more = {}) => ({
+    resources: { requests: { cpu, memory }, limits: { cpu, memory } },
+    ...more,
+  });
+  const resize = (n: TestNode, name: string, cpu: string, memory: string) =>
+    n.client.patch(
+      Pod,
+      { namespace: 'default', name },
+      'strategic',
+      { spec: { containers: [{ name: 'c', ...sized(cpu, memory) }] } },
+      { subresource: 'resize' },
+    );
+
+  it('changes a running container without a restart', async () => {
+    const n = await node();
+    await n.create({ name: 'p', containers: [sized('1', '1Gi')] });
+    await n.settle(SECOND);
+    await resize(n, 'p', '2', '2Gi');
+    await n.settle(SECOND);
+    const pod = await n.pod('p');
+    expect(pod?.status?.containerStatuses?.[0]).toMatchObject({
+      restartCount: 0,
+      allocatedResources: { cpu: '2', memory: '2Gi' },
+      resources: { requests: { cpu: '2', memory: '2Gi' }, limits: { cpu: '2', memory: '2Gi' } },
+    });
+    expect(pod?.status?.observedGeneration).toBe(2);
+    expect(n.runtime.calls.filter((c) => c.startsWith('updateResources'))).toHaveLength(1);
+    expect(n.events.filter((e) => e.startsWith('Resize')).map((e) => e.split(':')[0])).toEqual([
+      'ResizeStarted',
+      'ResizeCompleted',
+    ]);
+    expect(conditionsOf(pod).filter((c) => c.startsWith('PodResize'))).toEqual([]);
+  });
+
+  it('restarts where the policy says so', async () => {
+    const n = await node();
+    const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' }];
+    await n.create({ name: 'p', containers: [sized('1', '1Gi', { resizePolicy })] });
+    await n.settle(SECOND);
+    await resize(n, 'p', '1', '2Gi');
+    await n.settle(SECOND);
+    expect((await n.pod('p'))?.status?.containerStatuses?.[0]).toMatchObject({
+      restartCount: 1,
+      resources: { limits: { memory: '2Gi' } },
+    });
+  });
+
+  it('is infeasible beyond the node, deferred until others go', async () => {
+    const n = await node();
+    await n.create({ name: 'p', containers: [sized('10', '1Gi')] });
+    await n.create({ name: 'other', containers: [sized('20', '1Gi')] });
+    await n.settle(SECOND);
+    await resize(n, 'p', '40', '1Gi');
+    await n.settle(SECOND);
+    const pending = async () => (await n.pod('p'))?.status?.conditions?.find((c) => c.type === 'PodResizePending');
+    expect(await pending()).toMatchObject({
+      status: 'True',
+      reason: 'Infeasible',
+      message: "Node didn't have enough capacity: cpu, requested: 40000, capacity: 32000",
+    });
+    await resize(n, 'p', '20', '1Gi');
+    await n.settle(SECOND);
+    expect(await pending()).toMatchObject({ reason: 'Deferred' });
+    expect((await n.pod('p'))?.status?.containerStatuses?.[0]?.allocatedResources).toMatchObject({ cpu: '10' });
+    await remove(n, 'other');
+    await n.settle(2 * SECOND);
+    expect(await pending()).toBeUndefined();
+    expect((await n.pod('p'))?.status?.containerStatuses?.[0]?.allocatedResources).toMatchObject({ cpu: '20' });
+  });
+
+  it('that fails is told and tried again', async () => {
+    const n = await node();
+    await n.create({ name: 'p', containers: [sized('1', '1Gi')] });
+    await n.settle(SECOND);
+    const original = n.runtime.updateResources.bind(n.runtime);
+    n.runtime.updateResources = () => Promise.reject(new Error('device or resource busy'));
+    await resize(n, 'p', '1', '512Mi');
+    await n.settle(SECOND);
+    const pod = await n.pod('p');
+    expect(pod?.status?.conditions?.find((c) => c.type === 'PodResizeInProgress')).toMatchObject({
+      reason: 'Error',
+      message: 'device or resource busy',
+    });
+    expect(pod?.status?.containerStatuses?.[0]).toMatchObject({
+      allocatedResources: { memory: '512Mi' },
+      resources: { limits: { memory: '1Gi' } },
+    });
+    n.runtime.updateResources = original;
+    await n.settle(10 * SECOND);
+    expect(conditionsOf(await n.pod('p')).filter((c) => c.startsWith('PodResize'))).toEqual([]);
+  });
+});
+
+describe('what others ask of the node', () => {
+  it('logs that cannot be given say why', async () => {
+    const n = await node({
+      simulate: {
+        images: [],
+        pull: () => {
+          throw new Error('none');
+        },
+      },
+    });
+    const { createNodeApi } = await import('./node-api.ts');
+    const { kubeletConfig } = await import('./config.ts');
+    const { env } = n.server;
+    const config = kubeletConfig({ nodeName: 'node-1', nodeIPs: [] });
+    const api = createNodeApi({ pods: n.pods(), runtime: n.runtime, host: n.host, config, env });
+    const { metadata } = await n.create({ name: 'p' });
+    await n.settle(SECOND);
+    const target = { namespace: 'default', pod: 'p', uid: metadata.uid!, container: 'c' };
+    const context = { signal: new AbortController().signal };
+    await expect(api.logs(target, {}, context)).rejects.toThrow(
+      'container "c" in pod "p" is waiting to start: image can\'t be pulled',
+    );
+    await expect(api.logs(target, { previous: true }, context)).rejects.toThrow(
+      'previous terminated container "c" in pod "p" not found',
+    );
+    await expect(api.logs({ ...target, container: 'x' }, {}, context)).rejects.toThrow('x is not valid');
+    await expect(api.logs({ ...target, uid: 'other' }, {}, context)).rejects.toThrow('cannot be found');
+    const exec = { command: ['x'], stdin: false, stdout: true, stderr: true, tty: false };
+    await expect(api.exec(target, exec, {}, context)).rejects.toThrow('container not found ("c")');
+  });
+
+  it('ephemeral containers start beside the others and are never restarted', async () => {
+    const n = await node(acting({ debug: { exitAfter: SECOND, exitCode: 1 } }));
+    await n.create({ name: 'p' });
+    await n.settle(SECOND);
+    await n.client.patch(
+      Pod,
+      { namespace: 'default', name: 'p' },
+      'strategic',
+      { spec: { ephemeralContainers: [{ name: 'debug', image: 'busybox:1', targetContainerName: 'c' }] } },
+      { subresource: 'ephemeralcontainers' },
+    );
+    await n.settle(30 * SECOND);
+    expect(started(n)).toEqual(['c#0', 'debug#0']);
+    const pod = await n.pod('p');
+    expect(pod?.status?.phase).toBe('Running');
+    expect(pod?.status?.ephemeralContainerStatuses?.[0]).toMatchObject({ state: { terminated: { exitCode: 1 } } });
+  });
+});

@@ -107,6 +107,10 @@ class Kubelet {
       services: informers.informer(Service),
       ...(this.#deps.token ? { token: this.#deps.token } : {}),
       allocatable: nodeAllocatable({ config, machine }),
+      otherPods: (uid) => this.#others(uid),
+      freed: () => {
+        for (const worker of this.#workers.values()) worker.reconsider();
+      },
       record,
       register: (id, owner) => void this.#owners.set(id, owner),
       unregister: (id) => void this.#owners.delete(id),
@@ -193,14 +197,19 @@ class Kubelet {
   }
 
   #admit(pod: Pod) {
-    const others: Pod[] = [];
-    for (const uid of this.#taken) {
-      const other = this.#workers.get(uid)?.pod;
-      if (other && !isTerminal(other.status?.phase)) others.push(other);
-    }
+    const others = this.#others('');
     const { allowedUnsafeSysctls } = this.#deps.config;
     const { allocatable } = this.#node;
     return admitPod({ pod, node: this.#agent.node, others, allocatable, allowedUnsafeSysctls });
+  }
+
+  #others(but: string): Pod[] {
+    const others: Pod[] = [];
+    for (const uid of this.#taken) {
+      const worker = uid === but ? undefined : this.#workers.get(uid);
+      if (worker && !worker.stopped && !isTerminal(worker.pod.status?.phase)) others.push(worker.pod);
+    }
+    return others;
   }
 
   #runtimeEvent({ type, containerId }: RuntimeEvent): void {

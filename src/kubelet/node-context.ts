@@ -29,6 +29,10 @@ export interface NodeContext {
   readonly token?: TokenSource;
   /** What pods may use of this node. */
   readonly allocatable: Readonly<Record<string, string>>;
+  /** The pods this node has taken and that are not over, but one. */
+  readonly otherPods: (uid: string) => Pod[];
+  /** Resources have become free. */
+  readonly freed: () => void;
   readonly record: (pod: Pod, note: EventNote) => void;
   /** Tells whose events a container or sandbox ID's are. */
   readonly register: (id: string, owner: { runtimeEvent(id: string, type: string): void }) => void;

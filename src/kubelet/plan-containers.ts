@@ -5,7 +5,7 @@
 import type { Container } from '../api/generated/core-v1.ts';
 import { containerHash, containersOf, graceOf, restartsAfter, type SpecContainer } from './pod-spec.ts';
 import { isAlive } from './pod-runtime.ts';
-import { kill, start, type PlanInput, type PodPlan } from './plan-steps.ts';
+import { blocked, kill, start, type PlanInput, type PodPlan } from './plan-steps.ts';
 import { LABELS } from './labels.ts';
 import type { ContainerStatus } from './runtime.ts';
 
@@ -69,6 +69,7 @@ function initStep(
     killForProbe(input, plan, target, instance, failure, 'Init container');
     return 'wait';
   }
+  resize(input, plan, target, instance);
   // A start under way may still run its postStart hook; until then the next one waits.
   const started = !target.container.startupProbe || input.verdict(instance.id).startup === true;
   return started && !input.busy.has(name) ? 'done' : 'wait';
@@ -114,6 +115,19 @@ function checkRunning(input: PlanInput, plan: PodPlan, target: SpecContainer, in
   }
   const failure = probeFailure(input, target, instance);
   if (failure) killForProbe(input, plan, target, instance, failure, 'Container');
+  else resize(input, plan, target, instance);
+}
+
+function resize(input: PlanInput, plan: PodPlan, target: SpecContainer, instance: ContainerStatus): void {
+  const container = target.container as Container;
+  const step = input.resize?.(container, instance.id) ?? 'none';
+  if (step === 'restart') {
+    kill(input, plan, instance, `Container ${container.name} resize requires restart, will be restarted`);
+  } else if (step === 'update') {
+    const key = `resize:${instance.id}`;
+    if (input.busy.has(key) || blocked(input, plan, key)) return;
+    plan.actions.push({ do: 'resize', key, id: instance.id, container });
+  }
 }
 
 function probeFailure(

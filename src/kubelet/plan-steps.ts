@@ -1,5 +1,6 @@
 // The vocabulary of pod plans: input, actions, result, and the steps that several parts of the plan ask for.
 
+import type { Container } from '../api/generated/core-v1.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
 import { activeBackoff, CRASH_LOOP, goDuration, type BackoffEntry } from './backoff.ts';
 import { allStatuses, graceOf, podText, type SpecContainer } from './pod-spec.ts';
@@ -38,6 +39,8 @@ export interface PlanInput {
   readonly verdict: (containerId: string) => ProbeVerdict;
   /** `unknown` after a restart of the kubelet: what is on disk has not been looked at. */
   readonly volumes: 'unknown' | 'ready' | 'released';
+  /** What a running container needs for the resources it is to have. */
+  readonly resize?: (container: Container, id: string) => 'none' | 'update' | 'restart';
   /** Actions under way, by their key. */
   readonly busy: { has(key: string): boolean };
   /** Crash-loop state per container name. */
@@ -55,6 +58,7 @@ export type PodAction =
   | { readonly do: 'removeSandbox'; readonly key: string; readonly id: string }
   | StartAction
   | KillAction
+  | ResizeAction
   | { readonly do: 'removeContainer'; readonly key: string; readonly id: string };
 
 export interface StartAction {
@@ -66,6 +70,13 @@ export interface StartAction {
   readonly attempt: number;
   /** When the instance before it ended, for the back-off; undefined for the first. */
   readonly after: number | undefined;
+}
+
+export interface ResizeAction {
+  readonly do: 'resize';
+  readonly key: string;
+  readonly id: string;
+  readonly container: Container;
 }
 
 export interface KillAction {

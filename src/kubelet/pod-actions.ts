@@ -5,11 +5,11 @@ import { sandboxConfig } from './container-config.ts';
 import { decodeText } from './bytes.ts';
 import { runHook } from './handlers.ts';
 import { hostsFile, podHostname } from './hostname.ts';
-import type { KillAction, PodAction } from './plan-steps.ts';
+import type { KillAction, PodAction, ResizeAction } from './plan-steps.ts';
 import { containerNamed } from './pod-spec.ts';
 import type { PodWork } from './pod-work.ts';
-import { cgroupParent, podCgroupLimits } from './resources.ts';
-import type { EventOwner } from './start-container.ts';
+import { cgroupParent } from './resources.ts';
+import { SYNC_RETRY, type EventOwner } from './start-container.ts';
 
 const MOUNT_RETRY = { first: 500, last: 122_000 };
 const SANDBOX_RETRY = { first: 1_000, last: 10_000 };
@@ -65,7 +65,7 @@ export async function createSandbox(
     );
     await Promise.all([
       host.files.makeDirectory(wanted.logDirectory, 0o755),
-      config.manageCgroups ? host.cgroups.apply(wanted.cgroupParent, podCgroupLimits(pod)) : undefined,
+      config.manageCgroups ? host.cgroups.apply(wanted.cgroupParent, work.resizer.limits(pod)) : undefined,
     ]);
     const id = await runtime.runSandbox(wanted);
     node.register(id, owner);
@@ -161,6 +161,18 @@ async function preStop(work: PodWork, { id, name, graceSeconds }: KillAction, si
   });
   await Promise.race([hook, over]);
   ended.abort(new Error('the grace period is over'));
+}
+
+/** Brings a running container to the resources it is to have. A failure is told in the pod's condition. */
+export async function resizeContainer(work: PodWork, { key, id, container }: ResizeAction): Promise<void> {
+  try {
+    await work.resizer.update(work.pod, container, id);
+    work.blocks.delete(key);
+    work.node.freed();
+  } catch (error) {
+    const { message } = error as Error;
+    work.blocks.set(key, { reason: 'Error', message, until: work.node.env.clock.now() + SYNC_RETRY });
+  }
 }
 
 /** Removes what is left of a pod that is gone from the API: sandboxes with their containers, files, cgroup, logs. */

@@ -4,9 +4,26 @@
 import type { ContainerStatus, PodCondition, PodStatus } from '../api/generated/core-v1.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
 import { rfc3339 } from '../base/env.ts';
+import type { Waiting } from './plan-steps.ts';
 import { isSidecar, statusNamed } from './pod-spec.ts';
 
-const OWNED = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled']);
+/** Condition types that nobody but the kubelet writes. */
+export const OWNED_CONDITIONS: ReadonlySet<string> = new Set([
+  'PodResizePending',
+  'PodResizeInProgress',
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+]);
+
+export interface ResizeState {
+  /** Why the node does not give what the spec asks for. */
+  readonly pending: Waiting | undefined;
+  readonly inProgress: boolean;
+  readonly error: Waiting | undefined;
+}
 
 interface Verdict {
   readonly status: 'True' | 'False';
@@ -27,8 +44,9 @@ export function podConditions(
   old: PodStatus | undefined,
   networkReady: boolean,
   now: number,
+  resize: ResizeState | undefined,
 ): PodCondition[] {
-  const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED.has(c.type));
+  const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED_CONDITIONS.has(c.type));
   const statuses = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])];
   const containersReady = containersReadyVerdict(pod, status.phase!, statuses);
   const make = (type: string, verdict: Verdict): PodCondition => {
@@ -45,6 +63,8 @@ export function podConditions(
   };
   return [
     ...foreign,
+    ...(resize?.pending ? [make('PodResizePending', { status: 'True', ...resize.pending })] : []),
+    ...(resize?.inProgress ? [make('PodResizeInProgress', { status: 'True', ...resize.error })] : []),
     make('PodReadyToStartContainers', networkReady ? TRUE : { status: 'False' }),
     make('Initialized', initializedVerdict(pod, status.phase!, statuses)),
     make('Ready', readyVerdict(pod, containersReady, foreign)),

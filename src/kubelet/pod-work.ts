@@ -15,6 +15,7 @@ import type { PodObjects } from './node-objects.ts';
 import type { Block, ProbeVerdict, StopRequest } from './plan-steps.ts';
 import { PodRuntime } from './pod-runtime.ts';
 import { containerNamed, fieldPathOf } from './pod-spec.ts';
+import { PodResizer } from './pod-resizer.ts';
 import { PodTokens, type TokenSource } from './pod-tokens.ts';
 import { ContainerProbes } from './probes.ts';
 import type { ContainerStatus, SandboxStatus } from './runtime.ts';
@@ -56,7 +57,7 @@ export class PodWork {
     this.node = node;
     this.raw = pod;
     this.resizer = new PodResizer(node, pod, { note: (type, reason, message) => this.note(type, reason, message) });
-    this.pod = pod;
+    this.pod = this.resizer.take(pod);
     this.uid = pod.metadata.uid!;
     this.wake = wake;
     this.podIPs = (pod.status?.podIPs ?? []).flatMap(({ ip }) => (ip ? [ip] : []));

@@ -83,6 +83,11 @@ export class PodWorker {
     return this.#work;
   }
 
+  /** Nothing of it runs any more, and nothing will. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** The status as this kubelet sees it, written or about to be. */
   get status(): PodStatus | undefined {
     return this.#writer.last ?? this.#work.pod.status;
@@ -355,11 +360,12 @@ export class PodWorker {
 
   /** Of a pod without probes, the status is a matter of its object, of what runs, and of what waits. */
   #saysNothingNew(plan: PodPlan): boolean {
-    const { pod, runtime } = this.#work;
+    const { pod, runtime, resizer } = this.#work;
+    const version = runtime.version + resizer.version;
     const plain = plan.waiting.size === 0 && !plan.stopped && !this.#work.probed;
-    const same = plain && pod === this.#toldPod && runtime.version === this.#toldVersion;
+    const same = plain && pod === this.#toldPod && version === this.#toldVersion;
     this.#toldPod = plain ? pod : undefined;
-    this.#toldVersion = runtime.version;
+    this.#toldVersion = version;
     return same;
   }
 

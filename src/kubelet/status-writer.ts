@@ -6,14 +6,13 @@ import { Pod } from '../api/kinds/core/pod.ts';
 import { sameJson } from '../api/same-json.ts';
 import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
+import { OWNED_CONDITIONS } from './pod-conditions.ts';
 
 /** Changes nobody waits for may ride along with the next one for this long. */
 const LINGER = 200;
 /** The first word on a pod waits this long, and the words on its end: one that runs, or is gone, at once needs no other. */
 const PASSING_LINGER = 5;
 const RETRY = { first: 500, last: 30_000 };
-
-const OWNED = new Set(['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady', 'PodScheduled']);
 
 export class StatusWriter {
   readonly #client: Client;
@@ -120,8 +119,8 @@ export class StatusWriter {
 
   async #write(status: PodStatus): Promise<void> {
     const pod = this.#pod;
-    const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED.has(c.type));
-    const own = (status.conditions ?? []).filter((c) => OWNED.has(c.type));
+    const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED_CONDITIONS.has(c.type));
+    const own = (status.conditions ?? []).filter((c) => OWNED_CONDITIONS.has(c.type));
     const body: Pod = { ...pod, status: { ...status, conditions: [...foreign, ...own] } };
     const result = await this.#client.update(Pod, body, { subresource: 'status', signal: this.#signal });
     this.version = result.metadata.resourceVersion ?? '';

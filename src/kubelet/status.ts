@@ -1,11 +1,11 @@
 // A pod's whole status, purely: from its spec, what runs, probe results and the status written before.
 
-import type { ContainerStatus, PodStatus } from '../api/generated/core-v1.ts';
+import type { ContainerStatus, PodStatus, ResourceRequirements } from '../api/generated/core-v1.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
 import { rfc3339 } from '../base/env.ts';
 import { containerStatus } from './container-status.ts';
 import type { ProbeVerdict, Waiting } from './plan-steps.ts';
-import { anyAppStarted, podConditions } from './pod-conditions.ts';
+import { anyAppStarted, podConditions, type ResizeState } from './pod-conditions.ts';
 import { podPhase } from './pod-phase.ts';
 import type { PodRuntime } from './pod-runtime.ts';
 import { containersOf, isTerminal, qosClassOf, statusNamed, type ContainerKind } from './pod-spec.ts';
@@ -25,6 +25,9 @@ export interface StatusInput {
   readonly hostIPs: readonly string[];
   /** The pod's addresses, known from its sandbox; kept after the sandbox is gone. */
   readonly podIPs: readonly string[];
+  /** What a running container runs with, where that may differ from the spec. */
+  readonly actualResources?: (id: string) => ResourceRequirements | undefined;
+  readonly resize?: ResizeState;
   /** Nothing runs any more and nothing will. */
   readonly terminal: boolean;
   /** The pod was failed by the kubelet: deadline, eviction. */
@@ -55,7 +58,7 @@ export function podStatus(input: StatusInput): PodStatus {
   };
   const networkReady =
     runtime.sandbox?.state === 'ready' && (pod.spec.hostNetwork === true || runtime.sandbox.ips.length > 0);
-  return { ...status, conditions: podConditions(pod, status, previous, networkReady, input.now) };
+  return { ...status, conditions: podConditions(pod, status, previous, networkReady, input.now, input.resize) };
 }
 
 /** The status of a pod this node does not take. */
