@@ -28,25 +28,51 @@ export interface Outcome {
   readonly err: string;
 }
 
+interface Inherited {
+  readonly flags?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  /** So that `stop` ends what all of a family started. */
+  readonly children?: Set<ChildProcess>;
+}
+
 export class Kubectl {
   readonly #binary: string;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #children = new Set<ChildProcess>();
+  readonly #flags: readonly string[];
+  readonly #children: Set<ChildProcess>;
 
   /** `cacheDir` keeps discovery, apart from other servers' at the same address. */
-  constructor(binary: string, kubeconfig: string, cacheDir: string) {
+  constructor(binary: string, kubeconfig: string, cacheDir: string, from: Inherited = {}) {
     this.#binary = binary;
-    this.#env = { PATH: process.env['PATH'], HOME: cacheDir, KUBECACHEDIR: cacheDir, KUBECONFIG: kubeconfig };
+    const own = { PATH: process.env['PATH'], HOME: cacheDir, KUBECACHEDIR: cacheDir, KUBECONFIG: kubeconfig };
+    this.#env = { ...own, ...from.env };
+    this.#flags = from.flags ?? [];
+    this.#children = from.children ?? new Set();
+  }
+
+  /** The same with flags before every command, as `-n`, `name`. */
+  with(flags: readonly string[], env: NodeJS.ProcessEnv = {}): Kubectl {
+    const { KUBECONFIG = '', HOME = '' } = this.#env;
+    return new Kubectl(this.#binary, KUBECONFIG, HOME, {
+      flags: [...this.#flags, ...flags],
+      env: { ...this.#env, ...env },
+      children: this.#children,
+    });
   }
 
   /** Runs to the end; never rejects. */
   run(args: readonly string[], stdin = ''): Promise<Outcome> {
     return new Promise((resolve) => {
-      const child = execFile(this.#binary, args, { env: this.#env, timeout: 60_000 }, (error, out, err) => {
-        const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
-        // Version skew is on purpose.
-        resolve({ code, out, err: err.replace(/^WARNING: version difference.*\n/gm, '') });
-      });
+      const child = execFile(
+        this.#binary,
+        [...this.#flags, ...args],
+        { env: this.#env, timeout: 60_000 },
+        (error, out, err) => {
+          const code = error ? (typeof error.code === 'number' ? error.code : 255) : 0;
+          // Version skew is on purpose.
+          resolve({ code, out, err: err.replace(/^WARNING: version difference.*\n/gm, '') });
+        },
+      );
       child.stdin?.end(stdin);
     });
   }
@@ -67,7 +93,10 @@ export class Kubectl {
 
   /** Starts a command that goes on; `line` resolves with the next line it prints. */
   start(command: string): { line(): Promise<string>; stop(): void } {
-    const child = spawn(this.#binary, words(command), { env: this.#env, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(this.#binary, [...this.#flags, ...words(command)], {
+      env: this.#env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     this.#children.add(child);
     const lines: string[] = [];
     let rest = '';
