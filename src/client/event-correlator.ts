@@ -5,6 +5,7 @@
 import type { Event } from '../api/kinds/core/event.ts';
 
 const MAX_TRACKED = 4096;
+const MAX_PER_SOURCE = 256;
 /** Similar events (differing in the message alone) within the interval before they are combined. */
 const MAX_SIMILAR = 10;
 const SIMILAR_INTERVAL = 600_000;
@@ -12,24 +13,42 @@ const BURST = 25;
 /** One more event about the same object every five minutes. */
 const REFILL_MS = 300_000;
 
-/** A map that forgets what was touched least recently. */
+/**
+ * A map of what was touched lately: when one half is full, what is only in the older half is forgotten. Nothing moves
+ * on a read of something recent.
+ */
 class Recent<V> {
-  readonly #map = new Map<string, V>();
+  #young = new Map<string, V>();
+  #old = new Map<string, V>();
 
   get(key: string): V | undefined {
-    const value = this.#map.get(key);
-    if (value !== undefined) {
-      this.#map.delete(key);
-      this.#map.set(key, value);
-    }
-    return value;
+    const value = this.#young.get(key);
+    if (value !== undefined || this.#old.size === 0) return value;
+    const older = this.#old.get(key);
+    if (older !== undefined) this.set(key, older);
+    return older;
   }
 
   set(key: string, value: V): void {
-    this.#map.delete(key);
-    this.#map.set(key, value);
-    if (this.#map.size > MAX_TRACKED) for (const oldest of this.#map.keys()) return void this.#map.delete(oldest);
+    if (this.#young.size >= MAX_TRACKED / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, value);
   }
+}
+
+/** What one source has said about one object. */
+interface Source {
+  readonly seen: Map<string, Seen>;
+  readonly similar: Map<string, Similar>;
+  tokens: number;
+  at: number;
+}
+
+interface Similar {
+  readonly messages: Set<string>;
+  at: number;
 }
 
 interface Seen {
@@ -40,25 +59,22 @@ interface Seen {
 
 export interface Correlated {
   readonly event: Event;
-  /** Where to look it up again: give it to `stored` once the server has the event. */
-  readonly key: string;
   /** The event exists already under `event.metadata.name`; only its count, time and message change. */
   readonly repeats: boolean;
+  /** To be called with what the server made of it. */
+  stored(event: Event): void;
 }
 
 export class EventCorrelator {
-  readonly #seen = new Recent<Seen>();
-  readonly #similar = new Recent<{ readonly messages: Set<string>; at: number }>();
-  readonly #tokens = new Recent<{ left: number; at: number }>();
+  readonly #sources = new Recent<Source>();
 
   /** Returns what to write, or undefined when the source has said too much. `now` in milliseconds. */
   correlate(fresh: Event, now: number): Correlated | undefined {
-    const source = sourceKey(fresh);
-    const combined = this.#combine(fresh, source, now);
-    const key =
-      combined?.key ?? [source, fresh.involvedObject.fieldPath, fresh.type, fresh.reason, fresh.message].join('\0');
+    const source = this.#source(fresh, now);
+    const combined = combine(source, fresh, now);
+    const key = combined?.key ?? [fresh.involvedObject.fieldPath, fresh.type, fresh.reason, fresh.message].join('\0');
     let event = combined?.event ?? fresh;
-    const seen = this.#seen.get(key);
+    const seen = source.seen.get(key);
     if (seen) {
       event = {
         ...event,
@@ -67,47 +83,49 @@ export class EventCorrelator {
         firstTimestamp: seen.firstTimestamp,
       };
     }
-    if (!this.#allowed(source, now)) return undefined;
-    return { event, key, repeats: seen !== undefined };
+    if (!allowed(source, now)) return undefined;
+    const stored = ({ count = 1, firstTimestamp = '', metadata: { name } }: Event) => {
+      if (source.seen.size >= MAX_PER_SOURCE) source.seen.delete(source.seen.keys().next().value!);
+      source.seen.set(key, { count, firstTimestamp, name });
+    };
+    return { event, repeats: seen !== undefined, stored };
   }
 
-  /** The server holds the event now. */
-  stored(key: string, event: Event): void {
-    this.#seen.set(key, {
-      count: event.count ?? 1,
-      firstTimestamp: event.firstTimestamp ?? '',
-      name: event.metadata.name,
-    });
-  }
-
-  #combine(event: Event, source: string, now: number): { key: string; event: Event } | undefined {
-    const key = [source, event.type, event.reason, event.reportingComponent, event.reportingInstance].join('\0');
-    let similar = this.#similar.get(key);
-    if (!similar || now - similar.at > SIMILAR_INTERVAL) similar = { messages: new Set(), at: now };
-    similar.messages.add(event.message ?? '');
-    similar.at = now;
-    this.#similar.set(key, similar);
-    if (similar.messages.size < MAX_SIMILAR) return undefined;
-    for (const first of similar.messages) {
-      similar.messages.delete(first);
-      break;
+  #source(event: Event, now: number): Source {
+    const key = sourceKey(event);
+    let source = this.#sources.get(key);
+    if (!source) {
+      source = { seen: new Map(), similar: new Map(), tokens: BURST, at: now };
+      this.#sources.set(key, source);
     }
-    return { key, event: { ...event, message: `(combined from similar events): ${event.message}` } };
+    return source;
   }
+}
 
-  #allowed(source: string, now: number): boolean {
-    const bucket = this.#tokens.get(source) ?? { left: BURST, at: now };
-    bucket.left = Math.min(BURST, bucket.left + (now - bucket.at) / REFILL_MS);
-    bucket.at = now;
-    this.#tokens.set(source, bucket);
-    if (bucket.left < 1) return false;
-    bucket.left -= 1;
-    return true;
+function combine(source: Source, event: Event, now: number): { key: string; event: Event } | undefined {
+  const key = `${event.type}\0${event.reason}\0${event.reportingInstance}`;
+  let similar = source.similar.get(key);
+  if (!similar || now - similar.at > SIMILAR_INTERVAL) {
+    similar = { messages: new Set(), at: now };
+    source.similar.set(key, similar);
   }
+  similar.messages.add(event.message ?? '');
+  similar.at = now;
+  if (similar.messages.size < MAX_SIMILAR) return undefined;
+  similar.messages.delete(similar.messages.values().next().value!);
+  return { key, event: { ...event, message: `(combined from similar events): ${event.message}` } };
+}
+
+function allowed(source: Source, now: number): boolean {
+  source.tokens = Math.min(BURST, source.tokens + (now - source.at) / REFILL_MS);
+  source.at = now;
+  if (source.tokens < 1) return false;
+  source.tokens -= 1;
+  return true;
 }
 
 function sourceKey(event: Event): string {
   const { kind, namespace, name, uid, apiVersion } = event.involvedObject;
   const { component, host } = event.source ?? {};
-  return [component, host, kind, namespace, name, uid, apiVersion].join('\0');
+  return `${uid}\0${component}\0${host}\0${kind}\0${namespace}\0${name}\0${apiVersion}`;
 }

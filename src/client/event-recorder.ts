@@ -96,7 +96,7 @@ async function write(fresh: Event, correlator: EventCorrelator, options: EventRe
   if (!correlated) return;
   for (let tries = 1; !signal.aborted; tries++) {
     try {
-      correlator.stored(correlated.key, await send(correlated.event, correlated.repeats, options));
+      correlated.stored(await send(correlated.event, correlated.repeats, options));
       return;
     } catch (error) {
       if (isNamespaceTerminating(error)) return;

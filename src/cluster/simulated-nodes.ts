@@ -53,7 +53,7 @@ export function simulatedNode(
     podIP: (n) => address(10, index + 0x8000, n),
     ...(scenario ? { scenario } : {}),
   });
-  const host = new MemoryHost({ machine: { hostname: name } });
+  const host = new MemoryHost({ machine: { hostname: name }, forgetful: true });
   const config = kubeletConfig({
     nodeName: name,
     nodeIPs: [address(172, index + 0x1000, 1)],

@@ -7,6 +7,8 @@ import type { FileKind, HostProber, KubeletHost, LogFile, Machine, PayloadFile, 
 export interface MemoryHostOptions {
   readonly machine?: Partial<Machine>;
   readonly prober?: HostProber;
+  /** Keeps no files: for simulated nodes, where nothing reads what is written. */
+  readonly forgetful?: boolean;
 }
 
 const GIB = 1024 ** 3;
@@ -47,11 +49,13 @@ export class MemoryHost implements KubeletHost {
   readonly cgroupPaths = new Set<string>();
   readonly prober: HostProber;
   readonly #machine: Machine;
+  readonly #forgetful: boolean;
   readonly #watchers = new Map<string, Set<() => void>>();
 
   constructor(options: MemoryHostOptions = {}) {
     this.#machine = { ...MACHINE, ...options.machine };
     this.prober = options.prober ?? HEALTHY;
+    this.#forgetful = options.forgetful ?? false;
   }
 
   async machine(): Promise<Machine> {
@@ -77,6 +81,7 @@ export class MemoryHost implements KubeletHost {
   readonly files: KubeletHost['files'] = {
     makeDirectory: async (path) => this.#put(path, { kind: 'directory' }),
     write: async (path, content, mode) => {
+      if (this.#forgetful) return;
       const bytes = typeof content === 'string' ? encodeText(content) : content;
       this.#put(path, { kind: 'file', bytes, mode });
       for (const changed of this.#watchers.get(path) ?? []) changed();
@@ -136,6 +141,7 @@ export class MemoryHost implements KubeletHost {
   };
 
   #put(path: string, entry: Entry): void {
+    if (this.#forgetful) return;
     if (!this.entries.has(path)) this.#file(path);
     this.entries.set(path, entry);
   }
@@ -150,6 +156,7 @@ export class MemoryHost implements KubeletHost {
   }
 
   #remove(path: string): void {
+    if (this.#forgetful) return;
     for (const child of this.#below.get(path) ?? []) this.#remove(child);
     this.entries.delete(path);
     this.#unfile(path);
@@ -165,6 +172,7 @@ export class MemoryHost implements KubeletHost {
   }
 
   #publish(directory: string, files: readonly PayloadFile[]): boolean {
+    if (this.#forgetful) return true;
     const wanted = new Map<string, PayloadFile>(files.map((f) => [`${directory}/${f.path}`, f]));
     let changed = !this.entries.has(directory);
     this.#put(directory, { kind: 'directory' });
