@@ -12,8 +12,9 @@ import { loadImages } from '../src/host/images/load.ts';
 import { unmountBelow } from '../src/host/mounts.ts';
 import { isAlive, signalProcess, waitForExit } from '../src/host/processes.ts';
 import { run } from '../src/host/run.ts';
-import { RuntimeError, type ContainerStatus, type RuntimeEvent } from '../src/kubelet/runtime.ts';
+import { RuntimeError, type ContainerStatus, type PullAuth, type RuntimeEvent } from '../src/kubelet/runtime.ts';
 import { BUSYBOX_IMAGE } from './fixtures/busybox.ts';
+import { startRegistry } from './fixtures/registry.ts';
 import { bytes, collect, startRealNode, whyNoRealNodes, type RealNode } from './fixtures/real-node.ts';
 
 const never = { signal: new AbortController().signal };
@@ -399,6 +400,42 @@ describe.skipIf(impossible)('containers', () => {
     await expect(loadImages(store, file)).rejects.toThrow(/cannot load .*hello\.tar/);
     await expect(loadImages(store, '/no/such/file')).rejects.toThrow('there is no image archive /no/such/file');
     await expect(runtime().pullImage('127.0.0.1:1/no:image', undefined)).rejects.toThrow(/connection refused/);
+  });
+
+  test('images are pulled: by tag, by digest, with a password', async () => {
+    const archive = join(node.dir, 'pulled.tar');
+    const built = await buildImage({
+      name: 'pulled',
+      output: archive,
+      singleBinary: '/bin/busybox',
+      labels: { a: 'b' },
+    });
+    const open = await startRegistry({ archive });
+    const locked = await startRegistry({ archive, username: 'user', password: 'pass' });
+    try {
+      const tag = `${open.host}/team/app:1`;
+      expect(await runtime().pullImage(tag, undefined)).toBe(built.id);
+      const digest = `${open.host}/team/app@${built.digest}`;
+      expect(await runtime().imageStatus(tag)).toMatchObject({ id: built.id, tags: [tag], digests: [digest] });
+      await runtime().removeImage(tag);
+      expect(await runtime().pullImage(digest, undefined)).toBe(built.id);
+      await runtime().removeImage(digest);
+      const pull = (reference: string, auth?: PullAuth) =>
+        runtime()
+          .pullImage(reference, auth)
+          .catch((e: unknown) => e);
+      expect(await pull(`${open.host}/team/app:missing`)).toMatchObject({ code: 'NOT_FOUND' });
+      const secret = `${locked.host}/app:1`;
+      expect(await pull(secret)).toMatchObject({ message: expect.stringMatching(/no basic auth credentials|401/) });
+      expect(await pull(secret, { username: 'user', password: 'wrong' })).toMatchObject({
+        message: expect.stringContaining('401'),
+      });
+      expect(await pull(secret, { username: 'user', password: 'pass' })).toBe(built.id);
+      await runtime().removeImage(built.id);
+    } finally {
+      await open.close();
+      await locked.close();
+    }
   });
 
   test('containerd is killed: containers live on, and what happened meanwhile is known', async () => {

@@ -17,7 +17,6 @@ import {
   type SandboxStatus,
 } from '../../kubelet/runtime.ts';
 import { GrpcChannel } from '../rpc/grpc.ts';
-import { attach } from './attach.ts';
 import {
   containerConfigMessage,
   containerStateOf,
@@ -230,12 +229,14 @@ class Runtime implements CriRuntime {
     return exec({ env, streamDir, channel: this.channel }, id, options, streams, context);
   }
 
-  attach(
+  async attach(
     id: string,
     options: Omit<ExecOptions, 'command'>,
     streams: StdStreams,
     context: { signal: AbortSignal },
   ): Promise<void> {
+    // Seldom needed, and the WebSocket library takes its time to load.
+    const { attach } = await import('./attach.ts');
     return attach(this.channel, id, options, streams, context);
   }
 
