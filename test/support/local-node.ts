@@ -108,7 +108,8 @@ async function* lines(count: number, follow: boolean, signal: AbortSignal): Byte
   const line = (n: number) => new TextEncoder().encode(`line ${n}\n`);
   let n = 0;
   while (n < count) yield line(n++);
-  while (follow && !signal.aborted) {
+  if (!follow) return;
+  while (!signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 50));
     yield line(n++);
   }
