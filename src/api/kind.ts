@@ -86,6 +86,11 @@ export interface KindDefinition<T extends KubeObject> {
 
   /** Has /status: the main resource ignores status, /status ignores the rest. */
   readonly status?: {
+    /**
+     * What `default` does to status alone. Where it is given, a write to status that sends the rest back as it was read
+     * need not be defaulted there.
+     */
+    default?(draft: T): void;
     prepareForUpdate?(draft: T, old: T, context: StrategyContext): void;
     validateUpdate?(object: T, old: T, context: StrategyContext): FieldError[];
   };

@@ -20,8 +20,18 @@ export class DecodeContext {
   /** What the outermost object is, whatever it says itself. */
   readonly type: { readonly apiVersion: string; readonly kind: string } | undefined;
 
-  constructor(type?: { readonly apiVersion: string; readonly kind: string }) {
+  /** Values that are decoded already, with the field of the object or its metadata they belong to. */
+  readonly known: ReadonlyMap<unknown, string> | undefined;
+
+  constructor(type?: { readonly apiVersion: string; readonly kind: string }, known?: ReadonlyMap<unknown, string>) {
     this.type = type;
+    this.known = known;
+  }
+
+  /** The value needs no decoding: it is part of an object that is stored, and stays as it is. */
+  isKnown(key: string, value: unknown): boolean {
+    if (this.known?.get(value) !== key) return false;
+    return this.path.length === 0 || (this.path.length === 1 && this.path[0] === 'metadata');
   }
 
   /** Structs without a name belong to custom resources. */

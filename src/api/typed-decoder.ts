@@ -92,6 +92,10 @@ export class StructDecoder {
       if (this.#name === '') out[key] = null;
       return;
     }
+    if (context.known !== undefined && context.isKnown(key, value)) {
+      out[key] = value;
+      return;
+    }
     context.struct = this.#name;
     let result: unknown;
     if (field.nested) {

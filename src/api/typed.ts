@@ -34,6 +34,11 @@ export interface DecodeOptions {
   readonly validation?: 'Ignore' | 'Warn' | 'Strict';
   /** What the JSON decoder found: texts like `duplicate field "spec.replicas"`. */
   readonly duplicates?: readonly string[];
+  /**
+   * Parts of an object of this kind that was decoded before, by identity, with the name of their field (of the object or
+   * of its metadata): taken over as they are, so the result is not fresh there.
+   */
+  readonly known?: ReadonlyMap<unknown, string> | undefined;
 }
 
 export interface Decoded<T> {
@@ -51,7 +56,7 @@ export function decodeKind<T extends KubeObject>(
   body: unknown,
   options: DecodeOptions = {},
 ): Decoded<T> {
-  const context = new DecodeContext({ apiVersion: kind.apiVersion, kind: kind.kind });
+  const context = new DecodeContext({ apiVersion: kind.apiVersion, kind: kind.kind }, options.known);
   let object: T;
   try {
     object = structDecoder(kind.schema).decode(body, context) as unknown as T;

@@ -7,8 +7,12 @@ import type { ApiOp } from '../api/op.ts';
 import { decodeKind } from '../api/typed.ts';
 import type { Call } from './call.ts';
 
-/** Decodes the body of a create or update. Throws BadRequest in upstream's words. */
-export function decodeBody(call: Call, kind: AnyKind, body: unknown): KubeObject {
+/**
+ * Decodes the body of a create or update. Throws BadRequest in upstream's words. What the body shares with `old`, the
+ * object to be replaced, and the request leaves alone is taken over: callers in this process send most of it back as they
+ * got it.
+ */
+export function decodeBody(call: Call, kind: AnyKind, body: unknown, old?: KubeObject): KubeObject {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw badRequest(`the object provided is unrecognized (must be of type ${kind.kind}): couldn't get version/kind`);
   }
@@ -25,21 +29,52 @@ export function decodeBody(call: Call, kind: AnyKind, body: unknown): KubeObject
       `the API version in the data (${apiVersion}) does not match the expected API version (${kind.apiVersion})`,
     );
   }
-  const object = decodeAs(call, kind, body);
-  kind.default?.(object);
+  const known = old && sharedParts(call.op, kind, body as KubeObject, old);
+  const object = decodeAs(call, kind, body, known?.parts);
+  if (known?.main) kind.status?.default?.(object);
+  else kind.default?.(object);
   return object;
 }
 
 /** Decodes by the kind's schema: a fresh object, with field validation as the request asks for it. */
-export function decodeAs(call: Call, kind: AnyKind, body: unknown): KubeObject {
+export function decodeAs(call: Call, kind: AnyKind, body: unknown, known?: ReadonlyMap<unknown, string>): KubeObject {
   const { options, decodeWarnings } = call.op;
   const { object, warnings } = decodeKind<KubeObject>(kind, body, {
     validation: options.fieldValidation ?? 'Warn',
     ...(decodeWarnings ? { duplicates: decodeWarnings } : {}),
+    known,
   });
   for (const text of warnings) call.warnings.add(text);
   object.metadata ??= {} as ObjectMeta;
   return object;
+}
+
+const SHARED_METADATA = ['labels', 'annotations', 'ownerReferences', 'finalizers', 'managedFields'] as const;
+
+interface Shared {
+  readonly parts: ReadonlyMap<unknown, string>;
+  /** The part besides metadata and status is among them. */
+  readonly main: boolean;
+}
+
+/** Only what no later step changes in place: lists and maps of metadata, and the half the endpoint does not write. */
+function sharedParts({ subresource }: ApiOp, kind: AnyKind, body: KubeObject, old: KubeObject): Shared {
+  const parts = new Map<unknown, string>();
+  const toStatus = subresource === 'status' && (kind.status?.default !== undefined || !kind.default);
+  let main = false;
+  const [sent, stored] = [body as unknown as Record<string, unknown>, old as unknown as Record<string, unknown>];
+  for (const key in sent) {
+    const value = sent[key];
+    if (typeof value !== 'object' || value !== stored[key] || key === 'metadata') continue;
+    if (key === 'status' ? subresource === 'status' : !toStatus) continue;
+    parts.set(value, key);
+    main ||= key !== 'status';
+  }
+  for (const key of SHARED_METADATA) {
+    const value = body.metadata?.[key];
+    if (value && value === old.metadata[key]) parts.set(value, key);
+  }
+  return { parts, main };
 }
 
 /** The object lives where the request says; a body that says otherwise is refused. */

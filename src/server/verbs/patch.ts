@@ -35,7 +35,7 @@ export async function patch(call: Call): Promise<ObjectResult> {
 
 /** A fresh draft of the current object with the request's patch applied; without one, what an apply makes. */
 export function patchedDraft(call: Call, kind: AnyKind, current: KubeObject | undefined, name: string): KubeObject {
-  const draft = decodeBody(call, kind, patched(call, kind, current));
+  const draft = decodeBody(call, kind, patched(call, kind, current), current);
   if (!current) matchNamespace(kind, call.op, draft);
   if (!current && !draft.metadata.name) draft.metadata.name = name;
   matchName(draft, name, call.op.namespace);

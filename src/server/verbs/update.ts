@@ -14,8 +14,8 @@ export async function update(call: Call): Promise<ObjectResult> {
     name,
     subresource: op.subresource,
     unconditional: !kind.requireVersionOnUpdate,
-    draft() {
-      const draft = decodeBody(call, kind, op.body);
+    draft(current) {
+      const draft = decodeBody(call, kind, op.body, current);
       matchNamespace(kind, op, draft);
       matchName(draft, name, op.namespace);
       return draft;

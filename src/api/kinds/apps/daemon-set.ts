@@ -89,6 +89,7 @@ export const DaemonSet = defineKind<DaemonSetObject>({
     return [...(old ? [] : inPodNames(set.metadata.name)), ...templateWarnings(set.spec.template)];
   },
   status: {
+    default() {},
     validateUpdate({ status }, old) {
       const out: Errors = [];
       validateCounters(status, { counters: COUNTERS }, out);

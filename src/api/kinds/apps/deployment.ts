@@ -95,6 +95,7 @@ export const Deployment = defineKind<DeploymentObject>({
     return [...(old ? [] : inPodNames(deployment.metadata.name)), ...templateWarnings(deployment.spec.template)];
   },
   status: {
+    default() {},
     validateUpdate({ status }, old) {
       const out: Errors = [];
       validateCounters(status, { counters: COUNTERS, atMost: AT_MOST }, out);

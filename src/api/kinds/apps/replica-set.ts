@@ -63,6 +63,7 @@ export const ReplicaSet = defineKind<ReplicaSetObject>({
     return [...(old ? [] : inPodNames(set.metadata.name)), ...templateWarnings(set.spec.template)];
   },
   status: {
+    default() {},
     validateUpdate({ status }) {
       const out: Errors = [];
       validateCounters(status, { counters: REPLICA_COUNTERS, atMost: REPLICA_LIMITS }, out);

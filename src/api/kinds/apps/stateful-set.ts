@@ -124,6 +124,7 @@ export const StatefulSet = defineKind<StatefulSetObject>({
     return out;
   },
   status: {
+    default() {},
     validateUpdate({ status }, old) {
       const out: Errors = [];
       validateCounters(status, { counters: COUNTERS, atMost: AT_MOST }, out);

@@ -66,6 +66,7 @@ export const Job = defineKind<JobObject>({
     return out;
   },
   status: {
+    default() {},
     validateUpdate({ status }) {
       const out: Errors = [];
       for (const key of ['active', 'succeeded', 'failed', 'ready', 'terminating'] as const) {

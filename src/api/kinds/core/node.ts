@@ -25,14 +25,11 @@ export const Node = defineKind<NodeObject>({
   shortNames: ['no'],
 
   default(node) {
-    const { spec, status } = node;
+    const { spec } = node;
     // `podCIDR` is the first of `podCIDRs`.
     if (spec.podCIDR && spec.podCIDRs?.[0] !== spec.podCIDR) spec.podCIDRs = [spec.podCIDR];
     else if (spec.podCIDRs?.[0]) spec.podCIDR = spec.podCIDRs[0];
-    if (!status) return;
-    if (status.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
-    defaultResourceList(status.capacity);
-    defaultResourceList(status.allocatable);
+    defaultStatus(node);
   },
 
   validate(node) {
@@ -71,6 +68,7 @@ export const Node = defineKind<NodeObject>({
     return out;
   },
   status: {
+    default: defaultStatus,
     validateUpdate(node) {
       const out: Errors = [];
       validateCapacity(node, out);
@@ -115,6 +113,13 @@ export const Node = defineKind<NodeObject>({
     ];
   },
 });
+
+function defaultStatus({ status }: Pick<NodeObject, 'status'>): void {
+  if (!status) return;
+  if (status.capacity && !status.allocatable) status.allocatable = { ...status.capacity };
+  defaultResourceList(status.capacity);
+  defaultResourceList(status.allocatable);
+}
 
 function statusText({ spec, status }: NodeObject): string {
   const ready = status?.conditions?.find((c) => c.type === 'Ready');

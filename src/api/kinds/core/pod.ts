@@ -64,6 +64,7 @@ export const Pod = defineKind<PodObject>({
   },
 
   status: {
+    default: syncPodIps,
     prepareForUpdate(pod, old) {
       // Old kubelets write back incomplete owners.
       if (old.metadata.ownerReferences) pod.metadata.ownerReferences = old.metadata.ownerReferences;
