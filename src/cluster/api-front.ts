@@ -37,6 +37,8 @@ export interface ApiFrontOptions {
   readonly bindAddress: string;
   readonly port: number;
   readonly clusterIp: string;
+  /** Where others reach the server: a name of its certificate. */
+  readonly address?: string;
   readonly clusterDomain: string;
   readonly tokenAuthFile?: string;
   /** PEM of further authorities of client certificates. */
@@ -106,8 +108,9 @@ export class ApiFront {
   }
 
   #certificate(): KeyPair {
-    const { pki, clusterIp, clusterDomain } = this.#options;
-    return pki.apiServer(apiServerNames(clusterIp, clusterDomain, machineNames()));
+    const { pki, clusterIp, clusterDomain, address } = this.#options;
+    const names = address ? [...machineNames(), address] : machineNames();
+    return pki.apiServer(apiServerNames(clusterIp, clusterDomain, names));
   }
 
   #scheduleRenewal(current: string): void {

@@ -72,17 +72,16 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const rbac = new RbacAuthorizer(roles);
   const modes = options.authorization ?? ['RBAC'];
   const authorizer = authorizerOf(modes, rbac);
-  const definitions = selectControllers(
-    [
-      ...controllersOf({
-        kinds: builtinKinds,
-        ...(options.rootCa ? { rootCa: options.rootCa } : {}),
-        ...(options.clusterCidr ? { clusterCidr: options.clusterCidr } : {}),
-      }),
-      ...(options.controllers ?? []),
-    ],
-    options.selectControllers ?? '*',
-  );
+  // All of them have roles, also those that run elsewhere.
+  const definitions = [
+    ...controllersOf({
+      kinds: builtinKinds,
+      ...(options.rootCa ? { rootCa: options.rootCa } : {}),
+      ...(options.clusterCidr ? { clusterCidr: options.clusterCidr } : {}),
+    }),
+    ...(options.controllers ?? []),
+  ];
+  const selected = selectControllers(definitions, options.selectControllers ?? '*');
   const server = createApiServer({
     env,
     caches,
@@ -118,7 +117,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         options.advertise ? publishApiServer(server, options.advertise) : undefined,
       ]);
     },
-    runControllers: (context) => runControllerManager({ env, clientOf, definitions }, context),
+    runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected }, context),
     async runScheduler(context) {
       const client = clientOf(SCHEDULER, 'kube-scheduler');
       const informers = createInformerFactory({ client, env }, context);

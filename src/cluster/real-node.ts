@@ -2,21 +2,29 @@
 
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { StatusError } from '../api/errors.ts';
 import type { NodeApi } from '../api/node-api.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import type { Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
-import { podNetwork } from '../host/cni.ts';
+import { podNetwork, type PodNetwork } from '../host/cni.ts';
 import { startContainerd, type NodeContainerd } from '../host/containerd/start.ts';
 import { kubeletHost, prepareMemoryDirectory } from '../host/kubelet-host.ts';
 import type { LeftoverOptions } from '../host/leftovers.ts';
+import { KernelRoutes } from '../host/kernel-routes.ts';
+import type { Listener } from '../host/listener.ts';
 import { NftablesSink } from '../host/nftables.ts';
+import { nodeAccess } from '../host/node-access.ts';
+import { serveNodeApi } from '../host/node-api-server.ts';
+import { headerInflater } from '../host/spdy-headers.ts';
 import { tearDownNode, type NodeParts } from '../host/node-teardown.ts';
 import { kubeletConfig, type KubeletConfig } from '../kubelet/config.ts';
 import { runKubelet, type KubeletPods } from '../kubelet/kubelet.ts';
 import { createNodeApi } from '../kubelet/node-api.ts';
+import { runPodRoutes } from '../proxy/pod-routes.ts';
 import { runProxy } from '../proxy/proxy.ts';
+import { streamHandler } from '../server/streams/handler.ts';
 import { KUBERNETES_VERSION } from './kubernetes-version.ts';
 import type { ClusterNetwork } from './networks.ts';
 import { runRoot, type ClusterPaths } from './paths.ts';
@@ -74,23 +82,28 @@ export async function removeRealNode(
   network: ClusterNetwork,
 ): Promise<void> {
   await servicesSink(network).remove();
+  await new KernelRoutes(network.podCidr).clear();
   await tearDownNode({ env, ...nodeParts(cluster, paths, network) });
 }
 
 export interface RealNode {
   readonly name: string;
   readonly containerd: NodeContainerd;
-  /** Undefined until the kubelet runs. */
-  api(): NodeApi | undefined;
-  /** Runs kubelet and proxy until the signal aborts; the containers go on. */
-  run(clients: NodeClients, context: { signal: AbortSignal }): Promise<void>;
+  /** Fails with ServiceUnavailable until the kubelet runs. */
+  readonly api: NodeApi;
+  /** Runs kubelet, proxy and routes until the signal aborts; the containers go on. */
+  run(options: RunNodeOptions, context: { signal: AbortSignal }): Promise<void>;
 }
 
-export interface NodeClients {
+export interface RunNodeOptions {
   /** As system:node:<name>. */
   readonly kubelet: Client;
-  /** As system:kube-proxy. */
-  readonly proxy: Client;
+  /** As system:kube-proxy; without it somebody else runs the service proxy. */
+  readonly proxy: Client | undefined;
+  /** The port of the node's own endpoint, for others to know. */
+  readonly port: number;
+  /** Called once the node is registered and looks after its pods. */
+  readonly onRunning?: () => void;
 }
 
 /** Resolves once containerd answers; needs no API server, so both can start at the same time. */
@@ -98,7 +111,6 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
   const { env, cluster, paths, network } = options;
   const parts = nodeParts(cluster, paths, network);
   const pods = podNetwork(parts.network);
-  const memoryDirectory = join(paths.kubelet, 'memory');
   const containerd = await startContainerd({
     env: { ...env, log: env.log.child('containerd') },
     dataDir: parts.dataDir,
@@ -107,51 +119,128 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
     sharedFolders: [...parts.sharedFolders],
     hostPorts: pods,
   });
-  await prepareMemoryDirectory(memoryDirectory);
+  await prepareMemoryDirectory(memoryDirectory(paths));
   const name = options.config?.nodeName ?? realNodeName();
-  const config = kubeletConfig({
+  const { api, provide } = lateNodeApi(name);
+  return {
+    name,
+    containerd,
+    api,
+    run: (run, context) => runNode({ options, name, containerd, pods, provide, parts }, run, context),
+  };
+}
+
+const memoryDirectory = (paths: ClusterPaths) => join(paths.kubelet, 'memory');
+
+/** A NodeApi that is there before the kubelet is. */
+function lateNodeApi(name: string): { readonly api: NodeApi; provide(api: NodeApi): void } {
+  let real: NodeApi | undefined;
+  const now = (): NodeApi => {
+    if (!real) throw new StatusError('ServiceUnavailable', `the kubelet of node ${JSON.stringify(name)} is starting`);
+    return real;
+  };
+  return {
+    provide: (api) => void (real = api),
+    api: {
+      check: async (...args) => now().check?.(...args),
+      logs: async (...args) => now().logs(...args),
+      exec: async (...args) => now().exec(...args),
+      attach: async (...args) => now().attach(...args),
+      portForward: async (...args) => now().portForward(...args),
+    },
+  };
+}
+
+interface StartedNode {
+  readonly options: RealNodeOptions;
+  readonly name: string;
+  readonly containerd: NodeContainerd;
+  readonly pods: PodNetwork;
+  readonly provide: (api: NodeApi) => void;
+  readonly parts: NodeParts;
+}
+
+async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { signal: AbortSignal }): Promise<void> {
+  const { options, name, containerd, pods, provide } = node;
+  const { env, network, paths } = options;
+  const kubeletEnv = { ...env, log: env.log.child('kubelet') };
+  const informers = createInformerFactory({ client: run.kubelet, env: kubeletEnv }, { signal });
+  let running: KubeletPods | undefined;
+  // The node's part of the pod network is given by a controller, once the node has registered.
+  informers.informer(Node, { fieldSelector: `metadata.name=${name}` }).on((own) => {
+    const podCidr = own?.spec.podCIDR;
+    if (!podCidr) return;
+    pods
+      .setRange({ podCidr, clusterCidr: network.podCidr })
+      .then(() => running?.checkNode())
+      .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
+  });
+  const config = nodeConfig(node, run.port);
+  const host = kubeletHost({ rootDirectory: paths.kubelet });
+  const deps = { client: run.kubelet, env: kubeletEnv, config, runtime: containerd.runtime, host, informers };
+  const onPods = (kubeletPods: KubeletPods) => {
+    running = kubeletPods;
+    provide(createNodeApi({ ...deps, pods: kubeletPods }));
+    kubeletPods.checkNode();
+    run.onRunning?.();
+  };
+  const routes = new KernelRoutes(network.podCidr);
+  await Promise.all([
+    runKubelet({ ...deps, onPods }, { signal }),
+    runPodRoutes({ env, informers, nodeName: name, sink: routes }, { signal }),
+    run.proxy && runServiceProxy(node, run.proxy, { signal }),
+  ]);
+}
+
+function runServiceProxy({ options, name }: StartedNode, client: Client, context: { signal: AbortSignal }) {
+  const { env, network } = options;
+  const informers = createInformerFactory({ client, env }, context);
+  return runProxy({ env, informers, nodeName: name, sink: servicesSink(network) }, context);
+}
+
+function nodeConfig({ options, name, parts }: StartedNode, port: number): KubeletConfig {
+  const { paths, network } = options;
+  return kubeletConfig({
     nodeIPs: [options.nodeIP],
     rootDirectory: paths.kubelet,
-    memoryDirectory,
+    memoryDirectory: memoryDirectory(paths),
     logsDirectory: paths.podLogs,
     clusterDNS: [network.dnsIp],
     clusterDomain: options.clusterDomain,
     cgroupRoot: parts.cgroupRoot,
     version: KUBERNETES_VERSION,
-    port: 0,
     ...options.config,
+    port,
     nodeName: name,
   });
-  let api: NodeApi | undefined;
-  let running: KubeletPods | undefined;
-  return {
-    name,
-    containerd,
-    api: () => api,
-    async run({ kubelet, proxy }, { signal }) {
-      const kubeletEnv = { ...env, log: env.log.child('kubelet') };
-      const informers = createInformerFactory({ client: kubelet, env: kubeletEnv }, { signal });
-      // The node's part of the pod network is given by a controller, once the node has registered.
-      informers.informer(Node, { fieldSelector: `metadata.name=${name}` }).on((node) => {
-        const podCidr = node?.spec.podCIDR;
-        if (!podCidr) return;
-        pods
-          .setRange({ podCidr, clusterCidr: network.podCidr })
-          .then(() => running?.checkNode())
-          .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
-      });
-      const host = kubeletHost({ rootDirectory: paths.kubelet });
-      const deps = { client: kubelet, env: kubeletEnv, config, runtime: containerd.runtime, host, informers };
-      const proxyInformers = createInformerFactory({ client: proxy, env }, { signal });
-      const onPods = (kubeletPods: KubeletPods) => {
-        running = kubeletPods;
-        api = createNodeApi({ ...deps, pods: kubeletPods });
-        kubeletPods.checkNode();
-      };
-      await Promise.all([
-        runKubelet({ ...deps, onPods }, { signal }),
-        runProxy({ env, informers: proxyInformers, nodeName: name, sink: servicesSink(network) }, { signal }),
-      ]);
-    },
-  };
+}
+
+export interface NodeEndpointOptions {
+  readonly env: Env;
+  readonly node: Pick<RealNode, 'name' | 'api'>;
+  /** The kubelet's: asked who may do what. */
+  readonly client: Client;
+  readonly host?: string | undefined;
+  readonly port: number;
+  /** PEM, as are `key` and `clientCa`. */
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa: string;
+}
+
+/** Opens the node's own HTTPS endpoint, as upstream's kubelet has it on port 10250. */
+export function openNodeEndpoint(options: NodeEndpointOptions): Promise<Listener> {
+  const { node, client, host, port, cert, key, clientCa } = options;
+  const env = { ...options.env, log: options.env.log.child('kubelet') };
+  return serveNodeApi({
+    env,
+    node: node.api,
+    access: nodeAccess({ env, nodeName: node.name, client }),
+    streams: streamHandler({ env, inflater: headerInflater }),
+    ...(host ? { host } : {}),
+    port,
+    cert,
+    key,
+    clientCa,
+  });
 }

@@ -3,7 +3,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Node } from '../api/kinds/core/node.ts';
 import type { NodeApi } from '../api/node-api.ts';
-import { StatusError } from '../api/errors.ts';
 import type { Env } from '../base/env.ts';
 import type { StepSink } from '../cli/platform.ts';
 import { createInformer } from '../client/create-informer.ts';
@@ -13,7 +12,7 @@ import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
 import { contextOf } from './manager.ts';
 import { claimSlot, networkOf, type ClusterNetwork } from './networks.ts';
 import type { ClusterPaths } from './paths.ts';
-import { startRealNode, type RealNode } from './real-node.ts';
+import { openNodeEndpoint, startRealNode, type RealNode } from './real-node.ts';
 import { startServer, type RunningServer } from './server.ts';
 import { simulatedNode } from './simulated-nodes.ts';
 import { installAddons } from './addons.ts';
@@ -51,7 +50,7 @@ export async function startCluster(
   const realNode = nodes === 'real' ? timed('containerd', startRealNode(base)) : undefined;
   realNode?.catch(() => {});
   const startedAt = Date.now();
-  const apis = new Map<string, () => NodeApi | undefined>();
+  const apis = new Map<string, NodeApi>();
   const server = await timed('API server', startApi(options, network, apis, signal));
   writeAdminKubeconfig(options, server);
   const state = {
@@ -67,7 +66,7 @@ export async function startCluster(
   };
   writeState(paths.stateFile, { ...state, ready: false });
   const real = await realNode;
-  const running = real ? [runReal(real, server, apis, signal)] : runSimulated(options, env, server, signal);
+  const running = real ? [runReal(real, { env, server, apis, signal })] : runSimulated(options, env, server, signal);
   for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
   const { plane } = server;
   const addons = real
@@ -94,7 +93,7 @@ export async function startCluster(
 function startApi(
   options: RunClusterOptions,
   network: ClusterNetwork,
-  apis: ReadonlyMap<string, () => NodeApi | undefined>,
+  apis: ReadonlyMap<string, NodeApi>,
   signal: AbortSignal,
 ): Promise<RunningServer> {
   const { env, paths, store, port } = options;
@@ -108,7 +107,7 @@ function startApi(
       serviceCidr: network.serviceCidr,
       clusterCidr: network.podCidr,
       clusterDomain: CLUSTER_DOMAIN,
-      nodeConnector: (nodeName) => apiOf(apis, nodeName),
+      localNode: (nodeName) => apis.get(nodeName),
     },
     { signal },
   );
@@ -129,25 +128,29 @@ function stepTimer(env: Env, steps: StepSink) {
   };
 }
 
-function apiOf(apis: ReadonlyMap<string, () => NodeApi | undefined>, nodeName: string): NodeApi {
-  const api = apis.get(nodeName)?.();
-  if (!api)
-    throw new StatusError('InternalError', `node ${JSON.stringify(nodeName)} has no kubelet that can be reached`);
-  return api;
+interface NodeContext {
+  readonly env: Env;
+  readonly server: RunningServer;
+  readonly apis: Map<string, NodeApi>;
+  readonly signal: AbortSignal;
 }
 
-function runReal(
-  node: RealNode,
-  { plane }: RunningServer,
-  apis: Map<string, () => NodeApi | undefined>,
-  signal: AbortSignal,
-): Promise<void> {
-  apis.set(node.name, () => node.api());
-  const clients = {
-    kubelet: plane.clientOf(nodeUser(node.name), 'kubelet'),
-    proxy: plane.clientOf(PROXY, 'kube-proxy'),
-  };
-  return node.run(clients, { signal });
+const KUBELET_PORT = 10_250;
+
+/** The server of this process calls the node directly; the endpoint is for everybody else. */
+async function runReal(node: RealNode, { env, server, apis, signal }: NodeContext): Promise<void> {
+  const { plane, pki } = server;
+  apis.set(node.name, node.api);
+  const kubelet = plane.clientOf(nodeUser(node.name), 'kubelet');
+  const { cert, key } = pki.kubeletServing(node.name, [node.name, machineAddress()]);
+  const open = (port: number) => openNodeEndpoint({ env, node, client: kubelet, port, cert, key, clientCa: pki.ca });
+  // Another node of this machine has the port: then this one has any other.
+  const endpoint = await open(KUBELET_PORT).catch(() => open(0));
+  try {
+    await node.run({ kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port }, { signal });
+  } finally {
+    await endpoint.close(1000);
+  }
 }
 
 function runSimulated(

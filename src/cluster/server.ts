@@ -2,13 +2,16 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeConnector } from '../api/node-api.ts';
+import { notFound } from '../api/errors.ts';
+import { Node } from '../api/kinds/core/node.ts';
+import type { NodeApi, NodeConnector } from '../api/node-api.ts';
 import type { Env } from '../base/env.ts';
 import type { ServiceAccount } from '../api/kinds/core/service-account.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { certificateSigning } from '../controllers/certificate-signing.ts';
 import { serviceAccountTokens } from '../controllers/service-account-tokens.ts';
 import { certificateSigner } from '../host/csr-signer.ts';
+import { nodeConnector } from '../host/node-api-client.ts';
 import { LmdbStore } from '../host/lmdb-store.ts';
 import type { Listener } from '../host/listener.ts';
 import { Pki } from '../host/pki.ts';
@@ -38,7 +41,12 @@ export interface ServerOptions {
   readonly tokenAuthFile?: string;
   readonly clientCa?: string;
   readonly anonymous?: boolean;
+  /** How to reach nodes, instead of by the address they tell. */
   readonly nodeConnector?: NodeConnector;
+  /** The nodes in this process: all others are reached by the address they tell. */
+  readonly localNode?: (name: string) => NodeApi | undefined;
+  /** Do not run the scheduler: one runs elsewhere. */
+  readonly scheduler?: boolean;
   readonly paths?: readonly PathHandler[];
   /** Controllers that need the cluster's certificates. */
   readonly controllers?: (pki: Pki) => readonly ControllerDefinition[];
@@ -69,50 +77,94 @@ export function openStore(kind: 'memory' | 'disk', dataDir: string): Store {
   return new LmdbStore(dir);
 }
 
-/** Resolves once the API answers and the system's objects exist. */
+/** Resolves once the API answers and the system's objects exist. When it cannot, nothing of it stays open. */
 export async function startServer(options: ServerOptions, { signal }: { signal: AbortSignal }): Promise<RunningServer> {
   const { env } = options;
   mkdirSync(options.dataDir, { recursive: true, mode: 0o755 });
   const pki = new Pki(join(options.dataDir, 'pki'), env);
   const store = openStore(options.store, options.dataDir);
-  const clusterIp = firstAddress(options.serviceCidr);
   const address = options.advertiseAddress ?? machineAddress();
-  let listener: Listener;
-  const front = new ApiFront({ ...options, pki, clusterIp });
-  const plane = createControlPlane({
-    ...options,
-    store,
-    serviceRanges: { clusterIPs: options.serviceCidr, ...(options.nodePorts ? { nodePorts: options.nodePorts } : {}) },
-    handlers: front.handlers,
-    advertise: {
-      addresses: [address],
-      // Port 0 takes a free one, known once it is open: bootstrap reads it then.
-      get port() {
-        return listener.port;
-      },
-      clusterIPs: options.serviceCidr,
-    },
-    rootCa: pki.ca,
-    controllers: [...pkiControllers(pki, env), ...(options.controllers?.(pki) ?? [])],
-  });
+  let plane: ControlPlane | undefined;
+  let listener: Listener | undefined;
   try {
+    const front = new ApiFront({ ...options, pki, clusterIp: firstAddress(options.serviceCidr), address });
+    plane = controlPlane(options, { pki, store, address, handlers: front.handlers, port: () => listener?.port ?? 0 });
     listener = await front.listen(plane);
     await plane.bootstrap();
   } catch (error) {
-    plane.close();
+    await listener?.close();
+    plane?.close();
     await store.close();
     throw error;
   }
-  const loops = Promise.all([plane.runControllers({ signal }), plane.runScheduler({ signal })]);
-  const compaction = compactRegularly(env, store, signal);
-  const ended = stopped(signal).then(async () => {
-    await loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
-    compaction.cancel();
-    await listener.close(1000);
-    plane.close();
-    await store.close();
-  });
+  const loops = Promise.all([
+    plane.runControllers({ signal }),
+    ...(options.scheduler === false ? [] : [plane.runScheduler({ signal })]),
+  ]);
+  const ended = closing({ env, plane, listener, store, loops, signal });
   return { plane, listener, pki, url: `https://${address}:${listener.port}`, ended };
+}
+
+interface Parts {
+  readonly pki: Pki;
+  readonly store: Store;
+  readonly address: string;
+  readonly handlers: ApiFront['handlers'];
+  /** Port 0 takes a free one, known once it is open: bootstrap reads it then. */
+  readonly port: () => number;
+}
+
+function controlPlane(options: ServerOptions, { pki, store, address, handlers, port }: Parts): ControlPlane {
+  const { env, nodePorts, serviceCidr } = options;
+  const plane: ControlPlane = createControlPlane({
+    ...options,
+    store,
+    serviceRanges: { clusterIPs: serviceCidr, ...(nodePorts ? { nodePorts } : {}) },
+    handlers,
+    advertise: {
+      addresses: [address],
+      get port() {
+        return port();
+      },
+      clusterIPs: serviceCidr,
+    },
+    rootCa: pki.ca,
+    controllers: [...pkiControllers(pki, env), ...(options.controllers?.(pki) ?? [])],
+    nodeConnector: options.nodeConnector ?? connectorOf(options, pki, () => plane),
+  });
+  return plane;
+}
+
+/** A node of this process is called, others are reached by the address their Node tells. */
+function connectorOf({ env, localNode }: ServerOptions, pki: Pki, plane: () => ControlPlane): NodeConnector {
+  const remote = nodeConnector({
+    env,
+    tls: () => ({ ...pki.apiServerKubeletClient(), ca: pki.ca }),
+    async node(name) {
+      const node = (await plane().caches.current(Node)).get(undefined, name);
+      if (!node) throw notFound({ resource: 'nodes' }, name);
+      return node as Node;
+    },
+  });
+  return (name) => localNode?.(name) ?? remote(name);
+}
+
+async function closing(parts: {
+  readonly env: Env;
+  readonly plane: ControlPlane;
+  readonly listener: Listener;
+  readonly store: Store;
+  readonly loops: Promise<unknown>;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { env, plane, listener, store, loops, signal } = parts;
+  const compaction = compactRegularly(env, store, signal);
+  await stopped(signal);
+  await loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
+  compaction.cancel();
+  await listener.close(1000);
+  plane.close();
+  await store.close();
 }
 
 /** The controllers that sign with the cluster's keys. */

@@ -43,7 +43,18 @@ export interface RawAnswer {
   readonly body: Buffer;
 }
 
+/** Credentials that change: asked for before each request, forgotten when the server refuses them. */
+export interface CredentialSource {
+  get(): Promise<Credential>;
+  forget(): void;
+}
+
 export interface HttpTransport extends Transport {
+  /**
+   * The same server as somebody else, over the same connections: for tokens only, and for a transport that shows no
+   * certificate, for that would say who it is. It ends with this one.
+   */
+  as(source: CredentialSource): Transport;
   /** Any request, e.g. for `/version`; resolves whatever the status is. */
   raw(request: HttpRequest, options?: { signal?: AbortSignal }): Promise<RawAnswer>;
   /** Presents new credentials from the next request on. */
@@ -64,8 +75,12 @@ const PORTS = PORT_PROTOCOLS.filter((p) => p.jsonStatus && !p.base64);
 
 export function httpTransport(options: HttpTransportOptions): HttpTransport {
   const connection = new ServerConnection(options);
-  const transport = (op: NoUser<ApiOp>, { signal }: { signal?: AbortSignal } = {}) => connection.run(op, signal);
-  return Object.assign(transport, {
+  const transportOf =
+    (through: ServerConnection): Transport =>
+    (op, { signal } = {}) =>
+      through.run(op, signal);
+  return Object.assign(transportOf(connection), {
+    as: (source: CredentialSource) => transportOf(connection.as(source)),
     raw: (request: HttpRequest, { signal }: { signal?: AbortSignal } = {}) => connection.raw(request, signal),
     setCertificate: (cert: string, key: string) => connection.setCertificate(cert, key),
     close: () => connection.close(),
@@ -84,24 +99,25 @@ class ServerConnection {
   readonly #prefix: string;
   readonly #authority: string;
   readonly #headers: OutgoingHttpHeaders;
-  readonly #exec: ExecCredentials | undefined;
+  readonly #source: CredentialSource | undefined;
   #identity: { cert?: string; key?: string };
   #token: { readonly text: string; readonly until: number } | undefined;
 
-  constructor(options: HttpTransportOptions) {
+  constructor(options: HttpTransportOptions, shared?: { readonly pool: Http2Pool; readonly source: CredentialSource }) {
     this.#options = options;
     const url = new URL(options.server);
     this.#prefix = url.pathname.replace(/\/$/, '');
     this.#authority = url.host;
     const { cert, key, impersonate } = options;
     this.#headers = impersonate ? impersonation(impersonate) : {};
-    this.#exec = options.exec && new ExecCredentials(options.exec, options.env);
+    this.#source = shared?.source ?? (options.exec && new ExecCredentials(options.exec, options.env));
     this.#identity = { ...(cert ? { cert } : {}), ...(key ? { key } : {}) };
-    this.#pool = new Http2Pool({
-      env: options.env,
-      origin: url.origin,
-      tls: () => this.#tls(),
-    });
+    this.#pool = shared?.pool ?? new Http2Pool({ env: options.env, origin: url.origin, tls: () => this.#tls() });
+  }
+
+  as(source: CredentialSource): ServerConnection {
+    const { impersonate: _, ...options } = this.#options;
+    return new ServerConnection(options, { pool: this.#pool, source });
   }
 
   async run(op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
@@ -109,7 +125,7 @@ class ServerConnection {
     const conversation = CONVERSATIONS[op.verb === 'connect' ? (op.subresource ?? '') : ''];
     if (conversation) return { type: 'connect', stream: await this.#conversation(conversation, op, request, signal) };
     const { stream, status, headers } = await this.#send(request, signal);
-    if (status === 401) this.#exec?.forget();
+    if (status === 401) this.#source?.forget();
     if (status >= 300) throw errorOf(status, (await bodyOf(stream, request)).toString(), text(headers['retry-after']));
     if (op.verb === 'watch') return { type: 'watch', stream: watchStream(stream) };
     if (op.verb === 'connect') return { type: 'connect', stream: { kind: 'logs', source: source(stream) } };
@@ -149,7 +165,7 @@ class ServerConnection {
     signal: AbortSignal | undefined,
   ): Promise<OpenChannels> {
     const { server } = this.#options;
-    const credential = this.#exec && (await this.#exec.get());
+    const credential = this.#source && (await this.#source.get());
     const headers = this.#headersOf(request, credential);
     const { cert = this.#identity.cert, key = this.#identity.key } = credential ?? {};
     const tls = { ...this.#tls(), ...(cert && key ? { cert, key } : {}) };
@@ -205,7 +221,7 @@ class ServerConnection {
   }
 
   async #attempt(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
-    const credential = this.#exec && (await this.#exec.get());
+    const credential = this.#source && (await this.#source.get());
     if (credential?.cert && credential.key && credential.cert !== this.#identity.cert)
       this.setCertificate(credential.cert, credential.key);
     return this.#open(request, credential, signal);
