@@ -1,6 +1,6 @@
 // Real containers below the kubelet: a private containerd, images, sandboxes, streams, recovery and removal.
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,8 @@ import { findShims } from '../src/host/containerd/daemon.ts';
 import { startContainerd } from '../src/host/containerd/start.ts';
 import { buildImage } from '../src/host/images/build.ts';
 import { loadImages } from '../src/host/images/load.ts';
+import { findLeftovers } from '../src/host/leftovers.ts';
+import { tearDownNode } from '../src/host/node-teardown.ts';
 import { unmountBelow } from '../src/host/mounts.ts';
 import { isAlive, signalProcess, waitForExit } from '../src/host/processes.ts';
 import { run } from '../src/host/run.ts';
@@ -490,6 +492,23 @@ describe.skipIf(impossible)('removal', () => {
       connect(paths.socket, () => resolve(true)).once('error', () => resolve(false)),
     );
     expect(open).toBe(false);
+  });
+
+  test('keeps images and nothing else for the next start', async () => {
+    const node = await startRealNode('cs', '10.196.0.0/24');
+    await Promise.all(['one', 'two', 'three'].map((name) => node.run(name, 'echo x > /file; sleep 1000')));
+    node.containerd.release();
+    await tearDownNode({ env: realEnv(), ...node.parts });
+    expect(await findLeftovers(node.parts)).toEqual([]);
+    const { runtime, paths } = await node.restart();
+    expect(await runtime.listSandboxes()).toEqual([]);
+    expect(await runtime.listContainers()).toEqual([]);
+    expect(await runtime.imageStatus(BUSYBOX_IMAGE)).toMatchObject({ tags: [BUSYBOX_IMAGE] });
+    const snapshots = join(paths.root, 'io.containerd.snapshotter.v1.overlayfs', 'snapshots');
+    // One for each image: the sandbox's and busybox.
+    expect(readdirSync(snapshots)).toHaveLength(2);
+    await node.network.setRange({ podCidr: '10.196.0.0/24' });
+    expect(await node.remove()).toEqual([]);
   });
 
   test('of a node that runs, and once more', async () => {

@@ -1,7 +1,7 @@
 // Cgroups as trees of folders, in every hierarchy the machine has: one with version 2, one per controller with version 1.
 // https://docs.kernel.org/admin-guide/cgroup-v2.html
 
-import { readdirSync, readFileSync, rmdirSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { parseMountInfo } from './mounts.ts';
@@ -87,8 +87,4 @@ function removed(folder: string): boolean {
     if (code === 'EBUSY' || code === 'ENOTEMPTY') return false;
     throw error;
   }
-}
-
-export function cgroupExists(path: string): boolean {
-  return cgroupHierarchies().some((hierarchy) => statSync(join(hierarchy, path), { throwIfNoEntry: false }));
 }

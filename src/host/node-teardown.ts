@@ -3,14 +3,14 @@
 
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep, type Env } from '../base/env.ts';
+import type { Env } from '../base/env.ts';
 import { removeCgroup } from './cgroup-tree.ts';
 import { networkName, removePodNetwork, type PodNetworkOptions } from './cni.ts';
-import { containerdPaths, daemonOptions, type ContainerdLocation, type ContainerdPaths } from './containerd/start.ts';
-import { findShims, readPidFile, startDaemon, type ContainerdDaemon } from './containerd/daemon.ts';
-import { criRuntime } from './cri/runtime.ts';
+import { findShims } from './containerd/daemon.ts';
+import { forgetContainers } from './containerd/forget.ts';
+import { containerdPaths, type ContainerdLocation, type ContainerdPaths } from './containerd/start.ts';
 import { unmountBelow } from './mounts.ts';
-import { endProcess, signalProcess } from './processes.ts';
+import { endProcess, findProcesses, signalProcess } from './processes.ts';
 
 export interface NodeParts extends ContainerdLocation {
   /** The cgroup all pods are in, e.g. `/coracle-demo`; never `/`. */
@@ -25,8 +25,7 @@ export interface TeardownOptions extends NodeParts {
 }
 
 /** Where the CNI library keeps results and the shims their sockets: fixed places, shared by everybody. */
-export const CNI_RESULTS = '/var/lib/cni/results';
-const SANDBOX_REMOVAL_MS = 60_000;
+const CNI_RESULTS = '/var/lib/cni/results';
 
 /**
  * Takes a node away; images stay. Rejects with the first thing that resisted, after having tried everything else.
@@ -43,69 +42,24 @@ export async function tearDownNode(options: TeardownOptions): Promise<void> {
       problems.push(error);
     }
   };
-  // Dead containers are quick to remove, and containerd does not mind who killed them.
-  await attempt('kill the containers', () => removeCgroup(cgroupRoot));
-  await attempt('remove the sandboxes', () => removeSandboxes(options, paths));
+  // containerd first: it would clean up after each container by itself, one program after the other.
+  await attempt('end containerd', () => endContainerd(paths));
   await attempt('end the shims', () => endShims(paths));
-  await attempt('remove the cgroups', () => removeCgroup(cgroupRoot));
+  await attempt('kill the containers', () => removeCgroup(cgroupRoot));
   await attempt('unmount', () => unmountBelow(paths.state, paths.root, ...sharedFolders));
   await attempt('remove what the network plugins keep', () => removeNetworkResults(network.bridge));
   await attempt('remove the pod network', () => removePodNetwork(network));
   const files = [paths.state, paths.socket, `${paths.socket}.ttrpc`, paths.streamDir, paths.configFile, paths.pidFile];
   for (const file of files) await attempt(`remove ${file}`, () => rm(file, { recursive: true, force: true }));
+  await attempt('make containerd forget its containers', () => forgetContainers(options));
   if (problems.length > 0) throw problems[0];
 }
 
-/** Something that containerd would have to clean up. */
-async function hasState({ state }: ContainerdPaths): Promise<boolean> {
-  const tasks = await readdir(join(state, 'io.containerd.runtime.v2.task', 'k8s.io')).catch(() => []);
-  const sandboxes = await readdir(join(state, 'io.containerd.grpc.v1.cri', 'sandboxes')).catch(() => []);
-  return tasks.length + sandboxes.length > 0;
-}
-
-/** What dies meanwhile makes containerd stumble, once. */
-async function persistently(env: Env, act: () => Promise<void>): Promise<void> {
-  for (const wait of [10, 100, 1_000]) {
-    try {
-      return await act();
-    } catch {
-      await sleep(env, wait);
-    }
-  }
-  await act();
-}
-
-/** Has containerd remove all sandboxes, so that it does not find them again at the next start; then ends it. */
-async function removeSandboxes(options: TeardownOptions, paths: ContainerdPaths): Promise<void> {
-  const { env } = options;
-  const running = await readPidFile(paths.pidFile);
-  if (!running && !(await hasState(paths))) return;
-  let daemon: ContainerdDaemon | undefined;
-  try {
-    daemon = await startDaemon(daemonOptions(options));
-    const runtime = criRuntime({ env, socket: paths.socket, streamDir: paths.streamDir });
-    try {
-      const over = AbortSignal.timeout(SANDBOX_REMOVAL_MS);
-      const late = new Promise<never>((_, reject) => {
-        over.addEventListener('abort', () => reject(new Error('containerd does not remove its sandboxes')), {
-          once: true,
-        });
-      });
-      const sandboxes = await runtime.listSandboxes();
-      const removal = sandboxes.map(({ id }) =>
-        persistently(env, async () => {
-          await runtime.stopSandbox(id);
-          await runtime.removeSandbox(id);
-        }),
-      );
-      await Promise.race([Promise.all(removal), late]);
-    } finally {
-      runtime.close();
-    }
-  } finally {
-    if (daemon) await daemon.stop();
-    else if (running) await endProcess(running, 1_000);
-  }
+/** A killed containerd loses nothing. One without its pid file is known by its configuration. */
+async function endContainerd({ configFile }: ContainerdPaths): Promise<void> {
+  const isOurs = ([command = '', ...args]: readonly string[]) =>
+    command.endsWith('/containerd') && args[args.indexOf('--config') + 1] === configFile;
+  for (const one of findProcesses(isOurs)) await endProcess(one, 0);
 }
 
 /** Shims that are left, and the sockets they listen on. */

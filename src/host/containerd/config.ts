@@ -19,6 +19,8 @@ export interface ContainerdConfig {
   /** OCI runtimes by handler name, first the default: path of the binary. */
   readonly runtimes: readonly { readonly name: string; readonly binary: string }[];
   readonly features: HostFeatures;
+  /** Without the runtime interface: only to look after what is stored. */
+  readonly storageOnly?: boolean;
 }
 
 /** What the kernel lets containers have. */
@@ -28,6 +30,9 @@ export interface HostFeatures {
   /** CAP_SYS_RESOURCE: without it a process cannot lower an OOM score. */
   readonly lowerOomScores: boolean;
 }
+
+/** Its plugins in containerd 1 and 2. */
+const RUNTIME_INTERFACE = ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.runtime', 'io.containerd.cri.v1.images'];
 
 type TomlValue = string | number | boolean | readonly string[];
 interface TomlTable {
@@ -71,6 +76,7 @@ export function containerdConfig(config: ContainerdConfig): string {
       'io.containerd.snapshotter.v1.devmapper',
       'io.containerd.snapshotter.v1.zfs',
       'io.containerd.nri.v1.nri',
+      ...(config.storageOnly ? RUNTIME_INTERFACE : []),
     ],
     grpc: { address: config.socket, uid: 0, gid: 0 },
     plugins: {

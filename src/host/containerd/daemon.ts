@@ -14,6 +14,7 @@ import { endProcess, findProcesses, isAlive, processRef, type ProcessRef } from 
 import { GrpcChannel } from '../rpc/grpc.ts';
 import { SYSTEM_PATH } from '../run.ts';
 import { containerdConfig, type ContainerdConfig } from './config.ts';
+import { Containerd } from './messages.ts';
 
 export interface DaemonOptions {
   readonly env: Env;
@@ -77,10 +78,11 @@ function canConnect(socket: string): Promise<boolean> {
   });
 }
 
-async function answers(socket: string): Promise<boolean> {
+async function answers({ socket, storageOnly }: ContainerdConfig): Promise<boolean> {
   const channel = new GrpcChannel(socket);
   try {
-    await channel.call(Cri.version, {}, { timeoutSeconds: 5 });
+    if (storageOnly) await channel.call(Containerd.version, {}, { timeoutSeconds: 5 });
+    else await channel.call(Cri.version, {}, { timeoutSeconds: 5 });
     return true;
   } catch {
     return false;
@@ -105,11 +107,11 @@ function commandOf(options: DaemonOptions): string[] {
 }
 
 /** Asks until it answers; false when it takes too long. */
-async function waitUntilServing(env: Env, socket: string, signal: AbortSignal): Promise<boolean> {
+async function waitUntilServing(env: Env, config: ContainerdConfig, signal: AbortSignal): Promise<boolean> {
   const deadline = env.clock.monotonic() + START_TIMEOUT_MS;
   const late = () => signal.aborted || env.clock.monotonic() > deadline;
-  for (const ready of [canConnect, answers]) {
-    while (!(await ready(socket))) {
+  for (const ready of [() => canConnect(config.socket), () => answers(config)]) {
+    while (!(await ready())) {
       if (late()) return false;
       await sleep(env, LOOK_MS);
     }
@@ -144,9 +146,7 @@ async function launch(options: DaemonOptions): Promise<Started> {
   });
   ended.catch(() => undefined);
   const over = new AbortController();
-  const serves = await Promise.race([ended, waitUntilServing(env, config.socket, over.signal)]).finally(() =>
-    over.abort(),
-  );
+  const serves = await Promise.race([ended, waitUntilServing(env, config, over.signal)]).finally(() => over.abort());
   const process = processRef(child.pid!) ?? (await ended);
   if (!serves) {
     await endProcess(process, 0);
@@ -173,7 +173,7 @@ export async function readPidFile(pidFile: string): Promise<ProcessRef | undefin
 async function takeOver(options: DaemonOptions, sameConfig: boolean): Promise<Started | undefined> {
   const process = await readPidFile(options.pidFile);
   if (!process) return undefined;
-  if (sameConfig && (await canConnect(options.config.socket)) && (await answers(options.config.socket))) {
+  if (sameConfig && (await canConnect(options.config.socket)) && (await answers(options.config))) {
     return { process, child: undefined };
   }
   await endProcess(process, STOP_MS);

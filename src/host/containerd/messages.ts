@@ -12,6 +12,8 @@ const service =
     response,
   });
 const events = service('events.v1.Events');
+const containers = service('containers.v1.Containers');
+const leases = service('leases.v1.Leases');
 const tasks = service('tasks.v1.Tasks');
 
 const Process = message({ containerId: [1, 'string'], execId: [2, 'string'] });
@@ -27,11 +29,29 @@ export const Containerd = {
     message({ filters: [1, 'strings'] }),
     message({ namespace: [2, 'string'], topic: [3, 'string'], event: [4, Any] }),
   ),
-  getContainer: service('containers.v1.Containers')(
+  getContainer: containers(
     'Get',
     message({ id: [1, 'string'] }),
     message({ container: [1, message({ id: [1, 'string'], spec: [5, Any] })] }),
   ),
+
+  listContainers: containers(
+    'List',
+    message({ filters: [1, 'strings'] }),
+    message({
+      containers: [1, [message({ id: [1, 'string'], snapshotter: [6, 'string'], snapshotKey: [7, 'string'] })]],
+    }),
+  ),
+  deleteContainer: containers('Delete', message({ id: [1, 'string'] }), Empty),
+  removeSnapshot: service('snapshots.v1.Snapshots')(
+    'Remove',
+    message({ snapshotter: [1, 'string'], key: [2, 'string'] }),
+    Empty,
+  ),
+  createLease: leases('Create', message({ id: [1, 'string'] }), Empty),
+  /** `sync`: returns once the garbage has been collected. */
+  deleteLease: leases('Delete', message({ id: [1, 'string'], sync: [2, 'bool'] }), Empty),
+  version: service('version.v1.Version')('Version', Empty, message({ version: [1, 'string'] })),
 
   exec: tasks(
     'Exec',
