@@ -1,7 +1,7 @@
-// Pod garbage collection: pods of nodes that no longer exist, unscheduled pods being deleted, and the oldest finished pods
-// beyond a threshold. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
+// Pod garbage collection: pods of nodes that no longer exist, unscheduled pods being deleted, pods being deleted on nodes
+// that are out of service, and the oldest finished pods beyond a threshold. https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-garbage-collection
 
-import type { Pod as PodObject } from '../api/generated/core-v1.ts';
+import type { Node as NodeObject, Pod as PodObject } from '../api/generated/core-v1.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { keyOf } from '../api/object.ts';
@@ -12,6 +12,7 @@ const QUARANTINE = 40_000;
 const TERMINATED_THRESHOLD = 12_500;
 const BY_NODE = 'gc-node';
 const ALL_FINISHED = ' finished';
+const OUT_OF_SERVICE = 'node.kubernetes.io/out-of-service';
 
 const finished = (pod: PodObject) => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
@@ -19,7 +20,15 @@ const finished = (pod: PodObject) => pod.status?.phase === 'Succeeded' || pod.st
 export const podGc = defineController({
   name: 'pod-garbage-collector',
   watches: [
-    watch({ kind: Node, keys: (node, old) => (node ? [] : [`node ${old!.metadata.name}`]) }),
+    watch({
+      kind: Node,
+      keys(node, old, view) {
+        if (!node) return [`node ${old!.metadata.name}`];
+        if (!isOutOfService(node) || (old && isOutOfService(old))) return [];
+        const pods = view.of(Pod).byIndex(BY_NODE, node.metadata.name);
+        return pods.filter((pod) => pod.metadata.deletionTimestamp).map((pod) => `pod ${keyOf(pod)}`);
+      },
+    }),
     watch({
       kind: Pod,
       indexes: {
@@ -30,7 +39,9 @@ export const podGc = defineController({
         if (!pod) return [];
         const { nodeName } = pod.spec;
         if (!nodeName) return pod.metadata.deletionTimestamp ? [`pod ${keyOf(pod)}`] : [];
-        const orphan = !old && !view.of(Node).get(nodeName) ? [`node ${nodeName}`] : [];
+        const node = view.of(Node).get(nodeName);
+        if (node && isOutOfService(node) && pod.metadata.deletionTimestamp) return [`pod ${keyOf(pod)}`];
+        const orphan = !node && !old?.spec.nodeName ? [`node ${nodeName}`] : [];
         return finished(pod) && !(old && finished(old)) ? [...orphan, ALL_FINISHED] : orphan;
       },
     }),
@@ -50,9 +61,10 @@ export const podGc = defineController({
     }
     if (key.startsWith('pod ')) {
       const pod = view.of(Pod).get(key.slice('pod '.length));
-      return pod?.metadata.deletionTimestamp && !pod.spec.nodeName
-        ? { actions: collect(pod, undefined, now) }
-        : NOTHING;
+      if (!pod?.metadata.deletionTimestamp) return NOTHING;
+      const node = pod.spec.nodeName ? view.of(Node).get(pod.spec.nodeName) : undefined;
+      const stranded = !pod.spec.nodeName || (node && isOutOfService(node));
+      return stranded ? { actions: collect(pod, undefined, now) } : NOTHING;
     }
     const node = key.slice('node '.length);
     const pods = view.of(Pod).byIndex(BY_NODE, node);
@@ -64,11 +76,17 @@ export const podGc = defineController({
   },
 });
 
+/** Somebody has said that the node is down for good, and it does not contradict. */
+const isOutOfService = (node: NodeObject) =>
+  (node.spec?.taints?.some((t) => t.key === OUT_OF_SERVICE) ?? false) &&
+  !node.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
+
+/** Deletes at once. A pod that had not ended has failed: whoever counts its finalizers must know. */
 function collect(pod: PodObject, why: string | undefined, now: number): Action[] {
   const { namespace, name, uid } = pod.metadata;
   const ref = { namespace, name };
   const actions: Action[] = [];
-  if (why && !finished(pod)) {
+  if (!finished(pod)) {
     const condition = {
       type: 'DisruptionTarget',
       status: 'True',
@@ -76,7 +94,7 @@ function collect(pod: PodObject, why: string | undefined, now: number): Action[]
       message: why,
       lastTransitionTime: rfc3339(now),
     };
-    const patch = { metadata: { uid }, status: { phase: 'Failed', conditions: [condition] } };
+    const patch = { metadata: { uid }, status: { phase: 'Failed', ...(why ? { conditions: [condition] } : {}) } };
     actions.push({
       do: 'patch',
       kind: Pod,
@@ -87,12 +105,7 @@ function collect(pod: PodObject, why: string | undefined, now: number): Action[]
       ignore: ['NotFound', 'Conflict'],
     });
   }
-  actions.push({
-    do: 'delete',
-    kind: Pod,
-    ref,
-    options: { gracePeriodSeconds: 0, preconditions: { uid } },
-    ignore: ['NotFound', 'Conflict'],
-  });
+  const options = { gracePeriodSeconds: 0, preconditions: { uid } };
+  actions.push({ do: 'delete', kind: Pod, ref, options, ignore: ['NotFound', 'Conflict'] });
   return actions;
 }

@@ -12,18 +12,15 @@ import { defineController, NOTHING, watch, type Plan } from '../client/controlle
 const BY_NODE = 'taint-node';
 const noExecute = (taints: readonly Taint[] | undefined) => taints?.filter((t) => t.effect === 'NoExecute') ?? [];
 
-/** When the pod has to go, in milliseconds since the epoch; undefined when it may stay. */
+/** The first toleration that meets a taint counts. When the pod has to go, in milliseconds since the epoch; undefined when it may stay. */
 export function evictionTime(pod: PodObject, taints: readonly Taint[], now: number): number | undefined {
   let earliest: number | undefined;
   for (const taint of taints) {
-    const meeting = (pod.spec.tolerations ?? []).filter((t) => tolerates(t, taint));
-    if (meeting.length === 0) return now;
-    const limited = meeting
-      .filter((t) => t.tolerationSeconds !== undefined)
-      .map((t) => Math.max(0, t.tolerationSeconds!) * 1000);
-    if (limited.length === 0) continue;
+    const toleration = pod.spec.tolerations?.find((t) => tolerates(t, taint));
+    if (!toleration) return now;
+    if (toleration.tolerationSeconds === undefined) continue;
     const since = taint.timeAdded ? Date.parse(taint.timeAdded) : now;
-    const time = since + Math.min(...limited);
+    const time = since + Math.max(0, toleration.tolerationSeconds) * 1000;
     earliest = earliest === undefined ? time : Math.min(earliest, time);
   }
   return earliest;
