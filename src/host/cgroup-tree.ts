@@ -52,7 +52,7 @@ export function cgroupProcesses(path: string): ProcessRef[] {
 }
 
 /** Kills everything in a cgroup and below it, and what is born meanwhile. Resolves once nothing runs there. */
-export async function killCgroup(path: string): Promise<void> {
+async function killCgroup(path: string): Promise<void> {
   for (let waited = 0, step = 1; ; waited += step, step = Math.min(step * 2, 50)) {
     const processes = cgroupProcesses(path);
     if (processes.length === 0) return;

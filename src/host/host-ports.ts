@@ -46,7 +46,7 @@ export interface PublishedPort {
   readonly protocol: string;
   readonly port: number;
 }
-export type Published = Readonly<Record<string, readonly PublishedPort[]>>;
+type Published = Readonly<Record<string, readonly PublishedPort[]>>;
 
 /** What to publish for a sandbox; mappings of other address families and SCTP without a pod address are left out. */
 export function publishedPorts(ports: readonly PortMapping[], ips: readonly string[]): PublishedPort[] {

@@ -1,7 +1,7 @@
 // Processes as /proc shows them: who lives, since when, how to end them. A pid alone is no identity, for it is reused;
 // with its start time it is one.
 
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface ProcessRef {
@@ -34,15 +34,6 @@ export function commandLineOf(pid: number): readonly string[] {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
   } catch {
     return [];
-  }
-}
-
-/** The process's namespace of a kind, as `mnt:[4026531841]`. */
-export function namespaceOf(pid: number | 'self', kind: 'mnt' | 'net' | 'pid'): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/ns/${kind}`);
-  } catch {
-    return undefined;
   }
 }
 

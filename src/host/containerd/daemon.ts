@@ -160,7 +160,7 @@ async function launch(options: DaemonOptions): Promise<Started> {
 }
 
 /** The process of a pid file, if it lives. */
-export async function readPidFile(pidFile: string): Promise<ProcessRef | undefined> {
+async function readPidFile(pidFile: string): Promise<ProcessRef | undefined> {
   try {
     const process = JSON.parse(await readFile(pidFile, 'utf8')) as ProcessRef;
     return isAlive(process) ? process : undefined;

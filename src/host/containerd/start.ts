@@ -71,7 +71,7 @@ export interface NodeContainerd {
 
 const CAP_SYS_RESOURCE = 24n;
 
-export function hostFeatures(): HostFeatures {
+function hostFeatures(): HostFeatures {
   const read = (file: string) => (existsSync(file) ? readFileSync(file, 'utf8') : '');
   const capabilities = /^CapEff:\s*([0-9a-f]+)$/m.exec(read('/proc/self/status'))?.[1] ?? '0';
   return {

@@ -11,7 +11,7 @@ import { fullReference } from './reference.ts';
 
 export type Architecture = 'amd64' | 'arm64';
 
-export interface ImageSource {
+interface ImageSource {
   /** A folder that becomes `/`. */
   readonly rootfsDir?: string;
   /** A static binary, put into `/` under its own name; it is the entrypoint unless told. */

@@ -104,7 +104,7 @@ async function addEntry(tar: Pack, { header, content }: Entry): Promise<void> {
 }
 
 /** Passes bytes through and knows their digest in the end. */
-export class Digester extends Transform {
+class Digester extends Transform {
   private readonly hash = createHash('sha256');
   private size = 0;
 

@@ -241,6 +241,4 @@ const MapEntry = message({ key: [1, 'string'], value: [2, 'string'] });
 
 /** google.protobuf.Any */
 export const Any = message({ typeUrl: [1, 'string'], value: [2, 'bytes'] });
-/** google.protobuf.Timestamp */
-export const Timestamp = message({ seconds: [1, 'int'], nanos: [2, 'int'] });
 export const Empty = message({});
