@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import type { KubeObject } from './object.ts';
 import { describe, expect, it } from 'vitest';
 import { decodeProtobuf, isProtobuf, openEnvelope, structForType } from './protobuf.ts';
 import { encodeProtobuf } from './protobuf-encode.ts';
@@ -27,7 +28,7 @@ describe('bodies', () => {
     const budget = {
       apiVersion: 'policy/v1',
       kind: 'PodDisruptionBudget',
-      metadata: { name: 'p' },
+      metadata: { name: 'p' } as KubeObject['metadata'],
       spec: { minAvailable: '50%', selector: { matchLabels: { a: 'b' } } },
       status: { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 },
     };
