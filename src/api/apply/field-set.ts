@@ -53,21 +53,9 @@ function itemSet(list: ListNode, items: readonly unknown[]): FieldTree | undefin
 
 /** What differs between two values: sets of paths, or of one node what stands below it. Undefined: nothing. */
 export interface Differences {
-  added: FieldTree | undefined;
-  modified: FieldTree | undefined;
-  removed: FieldTree | undefined;
-}
-
-const NONE: Differences = Object.freeze({ added: undefined, modified: undefined, removed: undefined });
-const MODIFIED: Differences = Object.freeze({ ...NONE, modified: EMPTY });
-
-/** Enters what differs in one field or item into the sets of what holds it. */
-function enter(into: Differences | undefined, element: string, inner: Differences): Differences {
-  const out = into ?? { ...NONE };
-  if (inner.added) ((out.added ??= {}) as Building)[element] = inner.added;
-  if (inner.modified) ((out.modified ??= {}) as Building)[element] = inner.modified;
-  if (inner.removed) ((out.removed ??= {}) as Building)[element] = inner.removed;
-  return out;
+  /** Added or modified. */
+  readonly changed: FieldTree | undefined;
+  readonly removed: FieldTree | undefined;
 }
 
 /** Fields to leave out: `true`, or what to leave out below. */
@@ -75,13 +63,21 @@ export interface SkipFields {
   readonly [field: string]: true | SkipFields;
 }
 
+/** Set while looking for changes when something turns out to be gone, which is rare enough for a look of its own. */
+let sawRemoval = false;
+
 /** Parts that are the same object on both sides are not looked at, so what an update leaves alone costs nothing. */
 export function differences(type: MaybeType, before: unknown, after: unknown, skip?: SkipFields): Differences {
-  return diffFields(type, fieldsOf(before) ?? {}, fieldsOf(after) ?? {}, skip) ?? NONE;
+  const [a, b] = [fieldsOf(before) ?? {}, fieldsOf(after) ?? {}];
+  sawRemoval = false;
+  const changed = changedFields(type, a, b, skip);
+  return { changed, removed: sawRemoval ? removedFields(type, a, b, skip) : undefined };
 }
 
-function diffFields(type: MaybeType, a: JsonObject, b: JsonObject, skip?: SkipFields): Differences | undefined {
-  let out: Differences | undefined;
+const has = (fields: JsonObject, key: string) => Object.hasOwn(fields, key) && fields[key] !== undefined;
+
+function changedFields(type: MaybeType, a: JsonObject, b: JsonObject, skip?: SkipFields): FieldTree | undefined {
+  let out: Building | undefined;
   for (const key in b) {
     const after = b[key];
     const before = Object.hasOwn(a, key) ? a[key] : undefined;
@@ -89,37 +85,48 @@ function diffFields(type: MaybeType, a: JsonObject, b: JsonObject, skip?: SkipFi
     const skipped = skip?.[key];
     if (skipped === true) continue;
     const child = childType(type, key);
-    const inner =
-      before === undefined ? { ...NONE, added: wholeTree(child, after) } : diffNode(child, before, after, skipped);
-    if (inner) out = enter(out, fieldElement(key), inner);
+    const inner = before === undefined ? wholeTree(child, after) : changedNode(child, before, after, skipped);
+    if (inner) (out ??= {})[fieldElement(key)] = inner;
   }
-  for (const key in a) {
-    if (a[key] === undefined || (Object.hasOwn(b, key) && b[key] !== undefined) || skip?.[key] === true) continue;
-    out = enter(out, fieldElement(key), { ...NONE, removed: wholeTree(childType(type, key), a[key]) });
-  }
+  if (!sawRemoval)
+    for (const key in a) if (a[key] !== undefined && !has(b, key) && skip?.[key] !== true) sawRemoval = true;
   return out;
 }
 
 /** Both values are there. */
-function diffNode(type: MaybeType, a: unknown, b: unknown, skip?: SkipFields): Differences | undefined {
+function changedNode(type: MaybeType, a: unknown, b: unknown, skip?: SkipFields): FieldTree | undefined {
+  const [items, fields] = partsOf(type, a, b);
+  if (items) return changedItems(items.list, items.a, items.b);
+  if (fields) return changedFields(type, fields.a, fields.b, skip);
+  return sameJson(a, b) ? undefined : EMPTY;
+}
+
+type Pair<T> = { readonly a: T; readonly b: T };
+
+/** How to look into two values: as items, as fields, or, where neither is there, as wholes. */
+function partsOf(
+  type: MaybeType,
+  a: unknown,
+  b: unknown,
+): [items?: Pair<readonly unknown[]> & { readonly list: ListNode }, fields?: Pair<JsonObject>] {
   const list = mergingList(type);
   if (list) {
     const [left, right] = [itemsOf(a), itemsOf(b)];
-    if (left && right && left.length + right.length > 0) return diffItems(list, left, right);
+    if (left && right && left.length + right.length > 0) return [{ list, a: left, b: right }];
   } else if (mergesFields(type)) {
     const [left, right] = [fieldsOf(a), fieldsOf(b)];
-    if (left && right && !(isEmptyObject(left) && isEmptyObject(right))) return diffFields(type, left, right, skip);
+    if (left && right && !(isEmptyObject(left) && isEmptyObject(right))) return [undefined, { a: left, b: right }];
   }
-  return sameJson(a, b) ? undefined : MODIFIED;
+  return [];
 }
 
-function diffItems(list: ListNode, a: readonly unknown[], b: readonly unknown[]): Differences | undefined {
-  let out: Differences | undefined;
+function changedItems(list: ListNode, a: readonly unknown[], b: readonly unknown[]): FieldTree | undefined {
+  let out: Building | undefined;
   if (inSamePlaces(list, a, b)) {
     for (let i = 0; i < b.length; i++) {
-      const inner = a[i] === b[i] ? undefined : diffNode(list.items, a[i], b[i]);
+      const inner = a[i] === b[i] ? undefined : changedNode(list.items, a[i], b[i]);
       const element = inner && itemElement(list, b[i]);
-      if (inner && element !== undefined) out = enter(out, element, inner);
+      if (inner && element !== undefined) (out ??= {})[element] = inner;
     }
     return out;
   }
@@ -127,14 +134,47 @@ function diffItems(list: ListNode, a: readonly unknown[], b: readonly unknown[])
   const after = byElement(list, b);
   for (const [element, items] of after) {
     const old = before.get(element);
-    let inner: Differences | undefined;
-    if (!old) inner = { ...NONE, added: wholeTree(list.items, items[0]) };
-    else if (old.length > 1 || items.length > 1) inner = sameJson(old, items) ? undefined : MODIFIED;
-    else if (old[0] !== items[0]) inner = diffNode(list.items, old[0], items[0]);
-    if (inner) out = enter(out, element, inner);
+    let inner: FieldTree | undefined;
+    if (!old) inner = wholeTree(list.items, items[0]);
+    else if (old.length > 1 || items.length > 1) inner = sameJson(old, items) ? undefined : EMPTY;
+    else if (old[0] !== items[0]) inner = changedNode(list.items, old[0], items[0]);
+    if (inner) (out ??= {})[element] = inner;
   }
-  for (const [element, items] of before) {
-    if (!after.has(element)) out = enter(out, element, { ...NONE, removed: wholeTree(list.items, items[0]) });
+  for (const element of before.keys()) if (!after.has(element)) sawRemoval = true;
+  return out;
+}
+
+function removedFields(type: MaybeType, a: JsonObject, b: JsonObject, skip?: SkipFields): FieldTree | undefined {
+  let out: Building | undefined;
+  for (const key in a) {
+    const before = a[key];
+    const skipped = skip?.[key];
+    if (before === undefined || skipped === true) continue;
+    const child = childType(type, key);
+    const after = has(b, key) ? b[key] : undefined;
+    if (before === after) continue;
+    const inner = after === undefined ? wholeTree(child, before) : removedNode(child, before, after, skipped);
+    if (inner) (out ??= {})[fieldElement(key)] = inner;
+  }
+  return out;
+}
+
+function removedNode(type: MaybeType, a: unknown, b: unknown, skip?: SkipFields): FieldTree | undefined {
+  const [items, fields] = partsOf(type, a, b);
+  if (items) return removedItems(items.list, items.a, items.b);
+  return fields && removedFields(type, fields.a, fields.b, skip);
+}
+
+function removedItems(list: ListNode, a: readonly unknown[], b: readonly unknown[]): FieldTree | undefined {
+  let out: Building | undefined;
+  const after = byElement(list, b);
+  for (const [element, items] of byElement(list, a)) {
+    const still = after.get(element);
+    let inner: FieldTree | undefined;
+    if (!still) inner = wholeTree(list.items, items[0]);
+    else if (items.length === 1 && still.length === 1 && items[0] !== still[0])
+      inner = removedNode(list.items, items[0], still[0]);
+    if (inner) (out ??= {})[element] = inner;
   }
   return out;
 }

@@ -3,7 +3,29 @@
 import { isObject } from '../json-values.ts';
 import type { ListNode } from '../schema.ts';
 
-export const fieldElement = (name: string): string => `f:${name}`;
+/** Elements by name: as property names they are looked up by content, which costs more than all else done with them. */
+const fieldElements = new Map<string, string>();
+const MAX_KNOWN = 8192;
+
+export function fieldElement(name: string): string {
+  let element = fieldElements.get(name);
+  if (element === undefined) {
+    if (fieldElements.size >= MAX_KNOWN) fieldElements.clear();
+    fieldElements.set(name, (element = `f:${name}`));
+  }
+  return element;
+}
+
+const itemElements = new WeakMap<ListNode, Map<unknown, string>>();
+
+/** The element of an item by its only key. */
+function elementOfKey(list: ListNode, key: string, value: unknown): string {
+  let known = itemElements.get(list);
+  if (!known || known.size >= MAX_KNOWN) itemElements.set(list, (known = new Map()));
+  let element = known.get(value);
+  if (element === undefined) known.set(value, (element = `k:{${JSON.stringify(key)}:${JSON.stringify(value)}}`));
+  return element;
+}
 
 /**
  * The element of an item of a list that merges: its keys (defaults filled in) or its value.
@@ -12,8 +34,11 @@ export const fieldElement = (name: string): string => `f:${name}`;
 export function itemElement(list: ListNode, item: unknown): string | undefined {
   if (list.listType === 'set') return `v:${JSON.stringify(item)}`;
   if (!isObject(item)) return undefined;
+  const keys = sortedKeys(list);
+  const [first] = keys;
+  if (keys.length === 1 && typeof item[first!] === 'string') return elementOfKey(list, first!, item[first!]);
   let text = '';
-  for (const key of sortedKeys(list)) {
+  for (const key of keys) {
     const value = item[key] ?? keyDefault(list, key);
     if (value !== undefined && value !== null) text += `${text && ','}${JSON.stringify(key)}:${JSON.stringify(value)}`;
   }

@@ -7,7 +7,7 @@ import type { KubeObject } from '../object.ts';
 import { sameJson } from '../same-json.ts';
 import type { StructNode } from '../schema.ts';
 import { structDecoder } from '../typed-decoder.ts';
-import { differences, type Differences, type SkipFields } from './field-set.ts';
+import { differences, type SkipFields } from './field-set.ts';
 import { difference, EMPTY, intern, isEmptyTree, recursiveDifference, union, type FieldTree } from './field-tree.ts';
 import { ownerKey, readOwners, timeOf, withSet, writeOwners, type Owner } from './managers.ts';
 
@@ -72,9 +72,9 @@ export interface Changes {
 }
 
 export function changesOf(schema: StructNode, live: KubeObject, updated: KubeObject, reset?: FieldTree): Changes {
-  const { added, modified, removed }: Differences = differences(schema, live, updated, STRIPPED);
+  const { changed, removed } = differences(schema, live, updated, STRIPPED);
   const filter = (set: FieldTree) => (reset ? recursiveDifference(set, reset) : set);
-  return { changed: filter(union(modified ?? EMPTY, added ?? EMPTY)), removed: filter(removed ?? EMPTY) };
+  return { changed: filter(changed ?? EMPTY), removed: filter(removed ?? EMPTY) };
 }
 
 /** Changes as seen in an owner's version; undefined when that version is not served any more. */
