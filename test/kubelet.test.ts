@@ -106,6 +106,36 @@ describe.skipIf(process.getuid?.() !== 0)('pods', () => {
     await expect.poll(() => readdirSync(join(k.rootDirectory, 'memory'))).toEqual([]);
   });
 
+  test('are resized while they run', async () => {
+    const sized = (cpu: string, memory: string) => ({ limits: { cpu, memory }, requests: { cpu, memory } });
+    await k.create('sized', SLEEP, { container: { resources: sized('100m', '32Mi') } });
+    await k.until('sized', isReady);
+    await k.client.patch(
+      Pod,
+      { namespace: 'default', name: 'sized' },
+      'strategic',
+      { spec: { containers: [{ name: 'c', resources: sized('200m', '64Mi') }] } },
+      { subresource: 'resize' },
+    );
+    const pod = await k.until('sized', (p) => statusOf(p)?.resources?.limits?.['memory'] === '64Mi');
+    expect(statusOf(pod)?.restartCount).toBe(0);
+    const memory = '/sys/fs/cgroup/memory/memory.limit_in_bytes';
+    if (existsSync(memory)) expect(await k.exec('sized', 'cat', memory)).toBe(`${64 << 20}\n`);
+    await remove('sized');
+  });
+
+  test('see the content of images', async () => {
+    await k.create('imaged', SLEEP, {
+      volumes: [{ name: 'v', image: { reference: BUSYBOX_IMAGE, pullPolicy: 'IfNotPresent' } }],
+      container: { volumeMounts: [{ name: 'v', mountPath: '/v' }] },
+    });
+    await k.until('imaged', isReady);
+    expect(await k.exec('imaged', 'sh', '-c', 'ls -d /v/bin/busybox; touch /v/x 2>&1')).toMatch(
+      /^\/v\/bin\/busybox\n.*Read-only file system/,
+    );
+    await remove('imaged');
+  });
+
   test('log, end, and leave their last words', async () => {
     await k.create('words', 'echo out; echo err >&2; echo -n bye > /dev/termination-log; exit 3', {
       restartPolicy: 'Never',

@@ -176,7 +176,7 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
       .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
   });
   const config = nodeConfig(node, run.port);
-  const host = kubeletHost({ rootDirectory: paths.kubelet });
+  const host = kubeletHost({ rootDirectory: paths.kubelet, containerdSocket: containerd.paths.socket });
   const deps = { client: run.kubelet, env: kubeletEnv, config, runtime: containerd.runtime, host, informers };
   const onPods = (kubeletPods: KubeletPods) => {
     running = kubeletPods;

@@ -87,8 +87,12 @@ export const kubeletFiles: HostFiles = {
     await rm(path, { recursive: true, force: true });
   },
 
-  async link(path, target) {
-    await replaceLink(path, target);
+  async size(path) {
+    return (await ifThere(stat(path)))?.size;
+  },
+
+  async rename(from, to) {
+    await rename(from, to);
   },
 
   publish,

@@ -3,20 +3,29 @@
 import { mkdir } from 'node:fs/promises';
 import type { KubeletHost } from '../kubelet/host.ts';
 import { hostCgroups } from './cgroups.ts';
+import { imageMounts } from './image-mounts.ts';
 import { kubeletFiles } from './kubelet-files.ts';
 import { kubeletLogs } from './kubelet-logs.ts';
 import { readMachine, readPressure } from './machine.ts';
 import { hostProber } from './prober.ts';
 import { volumeMounts } from './volumes.ts';
 
-/** `rootDirectory` is the kubelet's own: its file system is the one whose space is reported. */
-export function kubeletHost({ rootDirectory }: { readonly rootDirectory: string }): KubeletHost {
+export interface KubeletHostOptions {
+  /** The kubelet's own: its file system is the one whose space is reported. */
+  readonly rootDirectory: string;
+  /** For image volumes, where containerd is the runtime. */
+  readonly containerdSocket?: string;
+}
+
+/** The machine this process runs on. */
+export function kubeletHost({ rootDirectory, containerdSocket }: KubeletHostOptions): KubeletHost {
   return {
     files: kubeletFiles,
     mounts: volumeMounts,
     cgroups: hostCgroups(),
     prober: hostProber,
     logs: kubeletLogs,
+    ...(containerdSocket ? { images: imageMounts(containerdSocket) } : {}),
     async machine() {
       await mkdir(rootDirectory, { recursive: true });
       return readMachine(rootDirectory);

@@ -28,6 +28,9 @@ export interface KubeletConfig {
   readonly manageCgroups: boolean;
   /** The port of the kubelet's own HTTPS endpoint, for `status.daemonEndpoints`; 0: none. */
   readonly port: number;
+  /** A container's log is rotated beyond this size; so many files of it are kept, the current one included. */
+  readonly logMaxBytes: number;
+  readonly logMaxFiles: number;
   readonly leaseSeconds: number;
   /** Seconds between unchanged node status reports, and between looks for changes. */
   readonly statusReportSeconds: number;
@@ -50,6 +53,8 @@ export function kubeletConfig(
     cgroupRoot: '/kubepods',
     manageCgroups: true,
     port: 10250,
+    logMaxBytes: 10 * 1024 * 1024,
+    logMaxFiles: 5,
     leaseSeconds: 40,
     statusReportSeconds: 300,
     statusCheckSeconds: 10,

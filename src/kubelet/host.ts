@@ -27,8 +27,9 @@ export interface HostFiles {
   list(path: string): Promise<string[]>;
   /** Removes a tree without crossing into other file systems; no error when it is absent. */
   remove(path: string): Promise<void>;
-  /** Makes a symbolic link, replacing what was there. */
-  link(path: string, target: string): Promise<void>;
+  /** Bytes; undefined when there is no such file. */
+  size(path: string): Promise<number | undefined>;
+  rename(from: string, to: string): Promise<void>;
   /**
    * Puts files into a directory so that a reader sees either all old or all new ones: a timestamped directory, a
    * `..data` link swapped atomically, and a link per top-level name. False when nothing differed.
@@ -57,6 +58,13 @@ export interface HostMounts {
   unmount(path: string): Promise<void>;
   /** Mount points below a path, deepest first. */
   below(path: string): Promise<string[]>;
+}
+
+/** The content of images as read-only folders. */
+export interface HostImages {
+  /** Mounts an image that is on the node at a folder. */
+  mount(reference: string, path: string): Promise<void>;
+  unmount(path: string): Promise<void>;
 }
 
 export interface CgroupLimits {
@@ -147,6 +155,8 @@ export interface KubeletHost {
   readonly cgroups: HostCgroups;
   readonly prober: HostProber;
   readonly logs: HostLogs;
+  /** Absent where images cannot be mounted. */
+  readonly images?: HostImages;
   machine(): Promise<Machine>;
   pressure(): Promise<Pressure>;
 }

@@ -26,6 +26,13 @@ const nameOf = (image: string) => {
   return name.includes('/') ? name : `library/${name}`;
 };
 
+/** `busybox` -> `docker.io/library/busybox:latest`: the name under which a runtime keeps an image. */
+export function canonicalReference(image: string): string {
+  const tagged = withDefaultTag(image);
+  const name = tagged.replace(/@.*$/, '').replace(/:[^:/]*$/, '');
+  return repositoryOf(tagged) + tagged.slice(name.length);
+}
+
 /** `busybox` -> `docker.io/library/busybox`: registry and repository, without tag. */
 export function repositoryOf(image: string): string {
   const name = image.replace(/@.*$/, '').replace(/:[^:/]*$/, '');

@@ -120,7 +120,8 @@ describe('a simple pod', () => {
     const n = await node(acting({ c: { stopAfter: 5 * SECOND, stopCode: 143 } }));
     await n.create({ name: 'web', terminationGracePeriodSeconds: 10 });
     await n.settle(SECOND);
-    expect(n.host.cgroupPaths.size).toBe(1);
+    const podCgroups = () => [...n.host.cgroupPaths].filter((path) => path.includes('/pod'));
+    expect(podCgroups()).toHaveLength(1);
     await remove(n, 'web');
     await n.settle(4 * SECOND);
     expect((await n.pod('web'))?.status?.phase).toBe('Running');
@@ -137,7 +138,7 @@ describe('a simple pod', () => {
     expect(await n.pod('web')).toBeUndefined();
     expect(n.events).toContain('Killing: Stopping container c');
     expect(await n.runtime.listSandboxes()).toEqual([]);
-    expect(n.host.cgroupPaths.size).toBe(0);
+    expect(podCgroups()).toEqual([]);
     expect([...n.host.entries.keys()]).toEqual([]);
   });
 
@@ -893,6 +894,52 @@ describe('an in-place resize', () => {
     n.runtime.updateResources = original;
     await n.settle(10 * SECOND);
     expect(conditionsOf(await n.pod('p')).filter((c) => c.startsWith('PodResize'))).toEqual([]);
+  });
+});
+
+describe('housekeeping', () => {
+  it('rotates logs that have grown too long, and keeps so many', async () => {
+    const n = await node({ config: { logMaxBytes: 10, logMaxFiles: 3 } });
+    const { metadata } = await n.create({ name: 'p' });
+    await n.settle(SECOND);
+    const log = `/var/log/pods/default_p_${metadata.uid}/c/0.log`;
+    for (let i = 0; i < 4; i++) {
+      await n.host.files.write(log, 'more than ten bytes', 0o644);
+      await n.settle(10 * SECOND);
+    }
+    expect((await n.host.files.list(log.slice(0, -6))).sort()).toEqual([
+      '0.log.20260101-000030',
+      '0.log.20260101-000040',
+    ]);
+    expect(n.runtime.calls.filter((c) => c.startsWith('reopenLog'))).toHaveLength(4);
+    await remove(n, 'p');
+    await n.settle(SECOND);
+    expect(await n.host.files.list(log.slice(0, -8))).toEqual([]);
+  });
+
+  it('weighs burstable pods by what they ask for', async () => {
+    const n = await node();
+    const limits: Record<string, number> = {};
+    n.host.cgroups.apply = async (path, { cpuShares }) => void (limits[path] = cpuShares);
+    await n.create({ name: 'p', containers: [{ resources: { requests: { cpu: '500m' } } }] });
+    await n.create({ name: 'q', containers: [{ resources: { requests: { cpu: '1' } } }] });
+    await n.settle(SECOND);
+    expect(limits['/kubepods/burstable']).toBe(1536);
+    await remove(n, 'q');
+    await n.settle(2 * SECOND);
+    expect(limits['/kubepods/burstable']).toBe(512);
+  });
+
+  it('an unknown RuntimeClass and an unsupported volume are told of', async () => {
+    const n = await node();
+    await n.create({ name: 'p', runtimeClassName: 'nope' });
+    await n.create({ name: 'q', volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'x' } }] });
+    await n.settle(SECOND);
+    expect(n.events.find((e) => e.startsWith('FailedCreatePodSandBox'))).toContain('failed to get sandbox runtime');
+    expect(n.events.find((e) => e.startsWith('FailedMount'))).toContain('"v" (persistentVolumeClaim) is not supported');
+    await remove(n, 'q');
+    await n.settle(SECOND);
+    expect(await n.pod('q')).toBeUndefined();
   });
 });
 

@@ -20,7 +20,9 @@ import type { NodeContext } from './node-context.ts';
 import { NodeObjects } from './node-objects.ts';
 import { nodeAllocatable } from './node-status.ts';
 import { removeOrphans } from './orphans.ts';
+import { rotateLogs } from './log-rotation.ts';
 import { isTerminal } from './pod-spec.ts';
+import { QosCgroups } from './qos-cgroups.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { TokenSource } from './pod-tokens.ts';
 import { LABELS } from './labels.ts';
@@ -76,6 +78,7 @@ class Kubelet {
   #pods!: Informer<Pod>;
   #node!: NodeContext;
   #agent!: NodeAgent;
+  #qos!: QosCgroups;
 
   constructor(deps: KubeletDependencies, signal: AbortSignal) {
     this.#deps = deps;
@@ -120,12 +123,15 @@ class Kubelet {
     events.catch(() => {});
     this.#pods = informers.informer(Pod, { fieldSelector: `spec.nodeName=${config.nodeName}` });
     await this.#pods.synced;
+    this.#qos = new QosCgroups(this.#node, () => this.#others(''));
+    await this.#qos.begin();
     await this.#start();
     this.#deps.onPods?.({
       worker: (namespace, name) => this.#workerNamed(namespace, name),
       checkNode: () => this.#agent.checkNow(),
     });
-    await Promise.all([agent, events, this.#safetyLoop()]);
+    const works = () => Array.from(this.#workers.values(), (worker) => worker.work);
+    await Promise.all([agent, events, this.#safetyLoop(), rotateLogs(this.#node, works)]);
   }
 
   #recorder(): (about: KubeObject, note: EventNote) => void {
@@ -182,6 +188,7 @@ class Kubelet {
     const worker = new PodWorker(this.#node, pod, () => {
       this.#workers.delete(uid);
       this.#taken.delete(uid);
+      this.#qos.changed();
     });
     this.#workers.set(uid, worker);
     const sandboxes = listing?.sandboxes.filter((s) => s.pod.uid === uid) ?? [];
@@ -193,6 +200,7 @@ class Kubelet {
       if (refused) return worker.reject(refused.reason, refused.message);
     }
     this.#taken.add(uid);
+    this.#qos.changed();
     worker.wake();
   }
 

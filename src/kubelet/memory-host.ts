@@ -94,7 +94,16 @@ export class MemoryHost implements KubeletHost {
     kind: async (path): Promise<FileKind | undefined> => this.entries.get(path)?.kind,
     list: async (path) => [...(this.#below.get(path) ?? [])].map((known) => known.slice(path.length + 1)),
     remove: async (path) => this.#remove(path),
-    link: async (path, target) => this.#put(path, { kind: 'file', bytes: encodeText(target), mode: 0o777 }),
+    size: async (path) => {
+      const entry = this.entries.get(path);
+      return entry?.kind === 'file' ? entry.bytes.length : undefined;
+    },
+    rename: async (from, to) => {
+      const entry = this.entries.get(from);
+      if (!entry) throw new Error(`no such file: ${from}`);
+      this.#remove(from);
+      this.#put(to, entry);
+    },
     publish: async (directory, files) => this.#publish(directory, files),
     takeGroup: async () => {},
     resolveBelow: async (base, relative) => `${base}/${relative}`,

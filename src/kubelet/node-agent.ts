@@ -91,8 +91,16 @@ export class NodeAgent {
     if (!sameJson(labels, node.metadata.labels) || !sameJson(annotations, node.metadata.annotations)) {
       node = await client.update(Node, { ...node, metadata: { ...node.metadata, labels, annotations } }, { signal });
     }
+    this.#noteReboot(node, facts.machine.bootId);
     const status = nodeStatus(facts, node.status);
     return client.update(Node, { ...node, status }, { subresource: 'status', signal });
+  }
+
+  #noteReboot(node: Node, bootId: string): void {
+    const before = node.status?.nodeInfo?.bootID;
+    if (!before || before === bootId) return;
+    const message = `Node ${this.#context.config.nodeName} has been rebooted, boot id: ${bootId}`;
+    this.#context.record(node, { type: 'Warning', reason: 'Rebooted', message });
   }
 
   /** Both loops, until the signal aborts. */

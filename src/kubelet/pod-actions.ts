@@ -5,10 +5,12 @@ import { sandboxConfig } from './container-config.ts';
 import { decodeText } from './bytes.ts';
 import { runHook } from './handlers.ts';
 import { hostsFile, podHostname } from './hostname.ts';
+import { removeLogs } from './log-rotation.ts';
 import type { KillAction, PodAction, ResizeAction } from './plan-steps.ts';
 import { containerNamed } from './pod-spec.ts';
 import type { PodWork } from './pod-work.ts';
 import { cgroupParent } from './resources.ts';
+import { runtimeHandler } from './runtime-class.ts';
 import { SYNC_RETRY, type EventOwner } from './start-container.ts';
 
 const MOUNT_RETRY = { first: 500, last: 122_000 };
@@ -60,9 +62,9 @@ export async function createSandbox(
     if (image && imagePullPolicy !== 'Always') node.images.prefetch(image);
   }
   try {
-    const wanted = sandboxConfig(pod, attempt, config, node.machine.dns, (reason, message) =>
-      work.note('Warning', reason, message),
-    );
+    const handler = await runtimeHandler(node.client, pod.spec.runtimeClassName);
+    const warn = (reason: string, message: string) => work.note('Warning', reason, message);
+    const wanted = { ...sandboxConfig(pod, attempt, config, node.machine.dns, warn), runtimeHandler: handler };
     await Promise.all([
       host.files.makeDirectory(wanted.logDirectory, 0o755),
       config.manageCgroups ? host.cgroups.apply(wanted.cgroupParent, work.resizer.limits(pod)) : undefined,
@@ -118,7 +120,7 @@ export async function removeContainer(work: PodWork, id: string): Promise<void> 
   work.forget(id);
   if (!known) return;
   await host.files.remove(work.messageFile(known.name, known.attempt));
-  await host.files.remove(`${work.logDirectory}/${known.logPath}`);
+  await removeLogs(work.node, `${work.logDirectory}/${known.logPath}`);
 }
 
 /** preStop, stop signal, and the kill when the grace is over. `signal` aborts it in favour of a shorter grace. */

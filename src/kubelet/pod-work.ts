@@ -18,6 +18,7 @@ import { containerNamed, fieldPathOf } from './pod-spec.ts';
 import { PodResizer } from './pod-resizer.ts';
 import { PodTokens, type TokenSource } from './pod-tokens.ts';
 import { ContainerProbes } from './probes.ts';
+import { pullSecrets } from './pull-secrets.ts';
 import type { ContainerStatus, SandboxStatus } from './runtime.ts';
 import type { VolumeContext } from './volumes/plugin.ts';
 import { PodVolumes } from './volumes/pod-volumes.ts';
@@ -93,7 +94,18 @@ export class PodWork {
     const { host, allocatable } = this.node;
     const { pod, objects, addresses } = this;
     const token = (audience: string, seconds: number) => this.#token(pod, audience, seconds);
-    return { pod, host, objects, addresses, allocatable, token };
+    const image = (reference: string, pullPolicy: string | undefined) => this.#ensureImage(reference, pullPolicy);
+    return { pod, host, objects, addresses, allocatable, image, token };
+  }
+
+  async #ensureImage(image: string, imagePullPolicy: string | undefined): Promise<string> {
+    const { reference } = await this.node.images.ensure({
+      container: { name: '', image, ...(imagePullPolicy ? { imagePullPolicy } : {}) },
+      secrets: () => pullSecrets(this),
+      backoffs: this.pulls,
+      note: (type, reason, message) => this.note(type, reason, message),
+    });
+    return reference;
   }
 
   note(type: EventNote['type'], reason: string, message: string, container?: string): void {
@@ -252,12 +264,16 @@ export class PodWork {
     return tail ? lastLogLines(decodeText(tail), FALLBACK) : '';
   }
 
-  /** An object some step may have missed is there now, or a volume's content is stale. */
   #objectsChanged(): void {
+    this.configurationChanged();
+    this.wake();
+  }
+
+  /** What some step has missed may be there now, and the content of volumes is stale. */
+  configurationChanged(): void {
     this.blocks.delete('volumes');
     for (const [key, block] of this.blocks) if (block.reason === 'CreateContainerConfigError') this.blocks.delete(key);
     this.volumesStale = true;
-    this.wake();
   }
 
   /** Live volumes are to be made anew. */

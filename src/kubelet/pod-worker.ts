@@ -108,7 +108,7 @@ export class PodWorker {
     // Our own status write coming back tells nothing new.
     if (pod.metadata.resourceVersion === this.#writer.version) return;
     if (before.metadata.labels !== pod.metadata.labels || before.metadata.annotations !== pod.metadata.annotations) {
-      this.#work.volumesStale = true;
+      this.#work.configurationChanged();
     }
     this.wake();
   }

@@ -7,6 +7,7 @@ import { runHook } from './handlers.ts';
 import type { ReadyImage } from './images.ts';
 import type { StartAction } from './plan-steps.ts';
 import type { PodWork } from './pod-work.ts';
+import { pullSecrets } from './pull-secrets.ts';
 import type { ContainerConfig, ContainerStatus, Mount } from './runtime.ts';
 import { serviceEnvironment } from './service-env.ts';
 import { StartFailure } from './start-failure.ts';
@@ -141,22 +142,6 @@ async function step<T>(reason: string, run: () => Promise<T>, failed?: () => voi
     failed?.();
     throw new StartFailure(reason, (error as Error).message);
   }
-}
-
-async function pullSecrets(work: PodWork) {
-  const { namespace } = work.pod.metadata;
-  const names = (work.pod.spec.imagePullSecrets ?? []).flatMap((s) => (s.name ? [s.name] : []));
-  const found = await Promise.all(names.map((name) => work.objects.secret(namespace!, name)));
-  names.forEach((name, i) => {
-    if (found[i]) return;
-    const text = 'Unable to retrieve some image pull secrets';
-    work.note(
-      'Warning',
-      'FailedToRetrieveImagePullSecret',
-      `${text} (${name}); attempting to pull the image may not succeed.`,
-    );
-  });
-  return found.flatMap((secret) => (secret ? [secret] : []));
 }
 
 async function configure(work: PodWork, action: StartAction, ready: ReadyImage): Promise<ContainerConfig> {

@@ -18,6 +18,8 @@ export interface VolumeContext {
   readonly objects: ObjectSource;
   readonly addresses: PodAddresses;
   readonly allocatable: Readonly<Record<string, string>>;
+  /** Makes sure that an image is on the node; resolves to its full reference. */
+  readonly image: (reference: string, pullPolicy: string | undefined) => Promise<string>;
   /** A token bound to the pod, from a cache while it is fresh. */
   readonly token: (audience: string, expirationSeconds: number) => Promise<ServiceAccountToken>;
 }

@@ -4,6 +4,7 @@ import type { Volume } from '../../api/generated/core-v1.ts';
 import { configMapVolume } from './config-map.ts';
 import { downwardApiVolume } from './downward-api.ts';
 import { emptyDirVolume } from './empty-dir.ts';
+import { imageVolume } from './image.ts';
 import { hostPathVolume } from './host-path.ts';
 import type { VolumePlugin } from './plugin.ts';
 import { projectedVolume } from './projected.ts';
@@ -16,6 +17,7 @@ export const volumePlugins: readonly VolumePlugin[] = [
   secretVolume,
   downwardApiVolume,
   projectedVolume,
+  imageVolume,
 ];
 
 /** Throws for a kind of volume this node cannot give. */

@@ -7,6 +7,7 @@ import { expandStrictly } from '../expansion.ts';
 import type { KubeletHost } from '../host.ts';
 import type { Mount } from '../runtime.ts';
 import type { SetUpVolume, VolumeContext } from './plugin.ts';
+import { imageVolume } from './image.ts';
 import { pluginOf } from './plugins.ts';
 
 export interface VolumeFailure {
@@ -93,6 +94,10 @@ export class PodVolumes {
   async tearDown(): Promise<void> {
     for (const directory of new Set(Object.values(this.#directories))) {
       const volumes = `${directory}/volumes`;
+      const images = `${volumes}/${imageVolume.name.replace('/', '~')}`;
+      for (const name of this.#host.images ? await this.#host.files.list(images) : []) {
+        await this.#host.images?.unmount(`${images}/${name}`);
+      }
       for (const mounted of await this.#host.mounts.below(volumes)) await this.#host.mounts.unmount(mounted);
       await this.#host.files.remove(volumes);
     }
