@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installPackages, preflight } from '../src/host/preflight.ts';
+import { findProgram } from '../src/host/run.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const bin = (name: string) => join(root, 'node_modules', '.bin', name);
@@ -52,12 +54,27 @@ function vitest(project: string): void {
   }
 }
 
+/** What the real-container tests need is installed first, as `npm start` does; without it they skip themselves. */
+async function prepareMachine(): Promise<void> {
+  const missing = (await preflight({ dataDir: tmpdir() })).flatMap((finding) => finding.packages ?? []);
+  if (missing.length) {
+    process.stdout.write(`installing Debian packages: ${missing.join(', ')}\n`);
+    const failed = await installPackages(missing);
+    if (failed) process.stdout.write(`${failed}\n`);
+  }
+  for (const finding of await preflight({ dataDir: tmpdir() })) process.stdout.write(`${finding.message}\n`);
+  if (!findProgram('kubectl')) process.stdout.write('kubectl is not installed: the tests that need it are skipped\n');
+}
+
 step('generate', process.execPath, ['scripts/generate.ts']);
 step('types', bin('tsc'), ['-p', '.']);
 step('lint', bin('oxlint'), []);
 step('format', bin('oxfmt'), ['--check', 'src', 'test', 'scripts', 'bench']);
 vitest('unit');
-if (!checkOnly) vitest('system');
+if (!checkOnly) {
+  await prepareMachine();
+  vitest('system');
+}
 rmSync(scratch, { recursive: true, force: true });
 process.stdout.write(`\nTotal: ${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped\n`);
 process.exit(totals.failed === 0 ? 0 : 1);

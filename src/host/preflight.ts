@@ -37,6 +37,8 @@ export const PROGRAMS: Readonly<Record<string, string>> = {
   mount: 'mount',
   nsenter: 'util-linux',
   mkfifo: 'coreutils',
+  // The demo image and the images of tests are made of it.
+  busybox: 'busybox-static',
 };
 const CONTROLLERS = ['cpu', 'memory', 'pids'];
 const CAPABILITIES: Readonly<Record<string, bigint>> = { CAP_NET_ADMIN: 12n, CAP_SYS_ADMIN: 21n };
