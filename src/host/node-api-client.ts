@@ -42,6 +42,8 @@ export interface NodeClientOptions {
 /** In the order upstream's kubeadm prefers them. */
 const ADDRESS_TYPES = ['InternalIP', 'ExternalIP', 'Hostname'];
 const KUBELET_PORT = 10250;
+/** Milliseconds a connection may take to come about; a log may be silent for longer. */
+const DIAL_WITHIN = 30_000;
 
 /** Where a node says its endpoint is. Throws a StatusError when it does not. */
 export function kubeletAddress({ status }: Node): NodeAddress {
@@ -119,6 +121,9 @@ class RemoteNode implements NodeApi {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const agent = new Agent({ ...this.#options.tls() });
       const request = httpsRequest({ ...server, path: target, agent, signal }, resolve);
+      request.setTimeout(DIAL_WITHIN, () => {
+        if (request.socket?.connecting) request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+      });
       request.on('error', (cause) => {
         if (signal.aborted) return reject(signal.reason as Error);
         const { message } = goNetError(cause, server.host, server.port);

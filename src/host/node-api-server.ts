@@ -25,7 +25,7 @@ export interface NodeApiServerOptions {
   /** PEM of the authority of client certificates. */
   readonly clientCa: string;
   /** Further GET paths, e.g. `/metrics`, `/stats/summary`: what they answer with. */
-  readonly pages?: ReadonlyMap<string, () => Promise<NodePage> | NodePage>;
+  readonly pages?: ReadonlyMap<string, (query: URLSearchParams) => Promise<NodePage> | NodePage>;
 }
 
 export interface NodePage {
@@ -64,7 +64,7 @@ async function route(options: NodeApiServerOptions, exchange: HttpExchange): Pro
   const found = method === 'GET' || method === 'POST' ? await nodeRoute(options.node, exchange) : undefined;
   if (found && 'stream' in found) return options.streams(exchange, found.stream, { name: found.pod });
   if (found || path === '/healthz' || path === '/healthz/ping') return text(exchange, 200, 'ok');
-  const page = await options.pages?.get(path)?.();
+  const page = await options.pages?.get(path)?.(new URLSearchParams(exchange.query));
   if (!page) return text(exchange, 404, '404 page not found\n');
   text(exchange, 200, page.text, page.contentType);
 }
