@@ -160,6 +160,18 @@ test('redirects within the backend come back through the proxy; others are left 
   expect(await go('https://example.com/')).toBe('https://example.com/');
 });
 
+test('pages have their links rewritten, in whatever the client would take them', async () => {
+  let encoding: unknown = '';
+  answer = (request, response) => {
+    encoding = request.headers['accept-encoding'];
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': '26' });
+    response.end('<a href="/x">Grüße</a>\n\n');
+  };
+  const { body } = await ask('/', { headers: { accept: 'text/html,*/*', 'accept-encoding': 'gzip' } });
+  expect(body.toString()).toBe(`<a href="${PREFIX}/x">Grüße</a>\n\n`);
+  expect(encoding).toBeUndefined();
+});
+
 test('the bare proxy path redirects to where relative links work', async () => {
   expect(await ask('?a=b')).toMatchObject({ status: 301, headers: { location: `${PREFIX}/?a=b` } });
 });

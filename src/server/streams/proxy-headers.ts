@@ -45,6 +45,8 @@ export function requestHeaders(exchange: HttpExchange, upgrade: boolean): Record
   const before = headers['x-forwarded-for'];
   out['x-forwarded-for'] = before ? `${before}, ${plainAddress(peer.address)}` : plainAddress(peer.address);
   if (!upgrade) out['x-forwarded-uri'] = path;
+  // Pages have their links rewritten, for which they must be readable.
+  if (/\btext\/html\b/.test(headers['accept'] ?? '')) delete out['accept-encoding'];
   return out;
 }
 

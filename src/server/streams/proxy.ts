@@ -5,9 +5,10 @@
 import { StatusError } from '../../api/errors.ts';
 import type { ByteSource, NodeStream } from '../../api/node-api.ts';
 import type { RawConnection } from '../../api/streams/raw-connection.ts';
-import type { HttpExchange } from '../http-exchange.ts';
+import type { HttpExchange, ResponseHeaders } from '../http-exchange.ts';
 import type { ForwardRequest, ForwardResponse, HttpForward } from './http-forward.ts';
-import { requestHeaders, responseHeaders } from './proxy-headers.ts';
+import { rewriteLinks } from './html-links.ts';
+import { requestHeaders, responseHeaders, rewriteLocation } from './proxy-headers.ts';
 import { pump } from './pump.ts';
 import { isUpgrade } from './upgrade.ts';
 
@@ -48,9 +49,19 @@ export async function proxyRequest(exchange: HttpExchange, stream: ProxyStream, 
   const backend = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   const prefix = path.slice(0, path.length - context.rest.length);
   const answer = { prefix, backend, host: headers['host'] ?? headers[':authority'] };
-  const writer = exchange.begin(response.status, responseHeaders(response.headers, answer));
+  const out = responseHeaders(response.headers, answer);
+  let content = response.body;
+  if (method !== 'HEAD' && isReadablePage(out)) {
+    delete out['content-length'];
+    content = rewriteLinks(content, (url) => rewriteLocation(url, answer));
+  }
   // An answer that breaks off there breaks off here too; more is not to be said.
-  await pump(writer, response.body, signal).catch(() => {});
+  await pump(exchange.begin(response.status, out), content, signal).catch(() => {});
+}
+
+function isReadablePage(headers: ResponseHeaders): boolean {
+  const type = headers['content-type'];
+  return typeof type === 'string' && /^text\/html *(;|$)/i.test(type) && headers['content-encoding'] === undefined;
 }
 
 /** Undefined when the client has gone meanwhile. */
