@@ -435,6 +435,42 @@ describe('configuration', () => {
     expect(n.host.text(file)).toBe('2');
   });
 
+  it('service account tokens are renewed at 80% of their life, and again after a failure', async () => {
+    const n = await node();
+    const tokens: string[] = [];
+    let fails = false;
+    const real = n.client.do.bind(n.client);
+    n.client.do = async (op, signal) => {
+      if (op.subresource !== 'token') return real(op, signal);
+      if (fails) throw new Error('no signer');
+      tokens.push(`token-${tokens.length}`);
+      const expirationTimestamp = new Date(n.server.clock.now() + 1000 * SECOND).toISOString();
+      return { type: 'object', object: { status: { token: tokens.at(-1), expirationTimestamp } } } as never;
+    };
+    const { metadata } = await n.create({
+      name: 'p',
+      serviceAccountName: 'default',
+      volumes: [
+        { name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token', expirationSeconds: 1000 } }] } },
+      ],
+    });
+    const text = () => n.host.text(`/var/lib/kubelet/pods/${metadata.uid}/volumes/kubernetes.io~projected/v/token`);
+    await n.settle(SECOND);
+    expect(text()).toBe('token-0');
+    await n.settle(798 * SECOND);
+    expect(text()).toBe('token-0');
+    await n.settle(2 * SECOND);
+    expect(text()).toBe('token-1');
+    fails = true;
+    await n.settle(820 * SECOND);
+    expect(text()).toBe('token-1');
+    const told = n.events.filter((e) => e.includes('failed to fetch token: no signer'));
+    expect(told).toHaveLength(1);
+    fails = false;
+    await n.settle(30 * SECOND);
+    expect(text()).toBe('token-2');
+  });
+
   it('environment, arguments, mounts and identity reach the runtime', async () => {
     let seen: ContainerConfig | undefined;
     const n = await node({
@@ -990,5 +1026,22 @@ describe('what others ask of the node', () => {
     const pod = await n.pod('p');
     expect(pod?.status?.phase).toBe('Running');
     expect(pod?.status?.ephemeralContainerStatuses?.[0]).toMatchObject({ state: { terminated: { exitCode: 1 } } });
+  });
+});
+
+describe('an API that gives no answer', () => {
+  it('for an object holds the pod for a while, and never its end', async () => {
+    const n = await node();
+    const list = n.client.list.bind(n.client);
+    n.client.list = ((kind: never, options: { fieldSelector?: string }) =>
+      options?.fieldSelector === 'metadata.name=held' ? new Promise(() => {}) : list(kind, options)) as never;
+    await n.create({ name: 'p', volumes: [{ name: 'v', secret: { secretName: 'held' } }] });
+    await n.settle(6 * SECOND);
+    expect(n.events).toContain(
+      'FailedMount: MountVolume.SetUp failed for volume "v" : failed to sync secret cache: timed out waiting for the condition',
+    );
+    await remove(n, 'p');
+    await n.settle(SECOND);
+    expect(await n.pod('p')).toBeUndefined();
   });
 });

@@ -14,6 +14,7 @@ import { runtimeHandler } from './runtime-class.ts';
 import { SYNC_RETRY, type EventOwner } from './start-container.ts';
 
 const MOUNT_RETRY = { first: 500, last: 122_000 };
+const REFRESH_RETRY = 30_000;
 const SANDBOX_RETRY = { first: 1_000, last: 10_000 };
 const LEAST_SECONDS = 2;
 const HOSTS_BYTES = 1 << 20;
@@ -37,9 +38,11 @@ export async function mountVolumes(work: PodWork): Promise<void> {
   work.blocks.set('volumes', { reason: 'FailedMount', message: failures[0]!.error.message, until });
 }
 
-/** Brings live volumes up to date; what fails keeps its old content and is tried again with the next change. */
+/** Brings live volumes up to date; what fails keeps its old content and is tried again later. */
 export async function refreshVolumes(work: PodWork): Promise<void> {
-  for (const { volume, error } of await work.volumes.refresh(work.pod, work.volumeContext())) {
+  const failures = await work.volumes.refresh(work.pod, work.volumeContext());
+  work.refreshAfter = failures.length ? work.node.env.clock.now() + REFRESH_RETRY : 0;
+  for (const { volume, error } of failures) {
     const name = JSON.stringify(volume);
     work.note('Warning', 'FailedMount', `MountVolume.SetUp failed for volume ${name} : ${error.message}`);
   }

@@ -23,7 +23,7 @@ export class PodTokens {
     this.#env = env;
   }
 
-  /** Rejects with the API's StatusError, or keeps giving a token that has not yet expired. */
+  /** Rejects with the API's StatusError. */
   async get(pod: Pod, audience: string, expirationSeconds: number): Promise<ServiceAccountToken> {
     const key = `${audience}\0${expirationSeconds}`;
     const known = this.#tokens.get(key);

@@ -278,4 +278,6 @@ export class PodWork {
 
   /** Live volumes are to be made anew. */
   volumesStale = false;
+  /** Not before this time after a failure, in milliseconds since the epoch; 0: no failure. */
+  refreshAfter = 0;
 }

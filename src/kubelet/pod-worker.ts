@@ -2,6 +2,7 @@
 // woken by changes of the pod, runtime events, probe results, finished actions and timers; looks never overlap.
 
 import { isReason } from '../api/errors.ts';
+import { sameJson } from '../api/same-json.ts';
 import type { PodStatus } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import type { Timer } from '../base/env.ts';
@@ -107,7 +108,10 @@ export class PodWorker {
     if (deletionTimestamp) this.#noteDeletion(pod);
     // Our own status write coming back tells nothing new.
     if (pod.metadata.resourceVersion === this.#writer.version) return;
-    if (before.metadata.labels !== pod.metadata.labels || before.metadata.annotations !== pod.metadata.annotations) {
+    if (
+      !sameJson(before.metadata.labels, pod.metadata.labels) ||
+      !sameJson(before.metadata.annotations, pod.metadata.annotations)
+    ) {
       this.#work.configurationChanged();
     }
     this.wake();
@@ -285,6 +289,7 @@ export class PodWorker {
     if (before && before.graceSeconds <= graceSeconds) return;
     work.stop = { graceSeconds, since: this.#node.env.clock.now() };
     work.stopJudging();
+    work.objects.release();
     for (const [key, { action, abort }] of this.#running) {
       if (action.do !== 'start' && action.do !== 'kill') continue;
       abort.abort(new Error('the pod is to stop'));
@@ -371,7 +376,9 @@ export class PodWorker {
 
   #sleep(plan: PodPlan): void {
     const { clock } = this.#node.env;
-    const refresh = this.#work.stop ? undefined : this.#work.volumes.refreshAt;
+    const { stop, volumes, refreshAfter } = this.#work;
+    const renewal = refreshAfter > 0 ? Math.max(volumes.refreshAt ?? 0, refreshAfter) : volumes.refreshAt;
+    const refresh = stop ? undefined : renewal;
     const wake = Math.min(plan.wake ?? Infinity, refresh ?? Infinity);
     if (wake === Infinity) return;
     const wait = Math.max(0, wake - clock.now());

@@ -60,7 +60,9 @@ async function tokenFile(
   defaultMode: number,
   context: VolumeContext,
 ): Promise<Made> {
-  const { token, refreshAt } = await context.token(audience, expirationSeconds);
+  const { token, refreshAt } = await context.token(audience, expirationSeconds).catch((error: Error) => {
+    throw new Error(`failed to fetch token: ${error.message}`, { cause: error });
+  });
   const owner = commonUser(context.pod);
   // A token is for its owner and the group alone, where there are such.
   const mode = owner !== undefined || fsGroupOf(context.pod) !== undefined ? 0o600 : defaultMode;
