@@ -126,6 +126,13 @@ export function seededRandom(seed: number): Random {
   for (let i = 0; i < 12; i++) step();
   return {
     next: () => step() / 2 ** 32,
-    bytes: (n) => Uint8Array.from({ length: n }, () => step() & 0xff),
+    bytes(n) {
+      const out = new Uint8Array(n);
+      for (let i = 0; i < n; i += 4) {
+        const word = step();
+        for (let j = i; j < i + 4 && j < n; j++) out[j] = word >>> (8 * (j - i));
+      }
+      return out;
+    },
   };
 }

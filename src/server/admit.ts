@@ -2,7 +2,7 @@
 
 import type { AnyKind } from '../api/kind.ts';
 import type { KubeObject } from '../api/object.ts';
-import type { AdmissionOperation, AdmissionRequest } from './admission.ts';
+import type { AdmissionOperation, AdmissionPlugin, AdmissionRequest } from './admission.ts';
 import type { Call } from './call.ts';
 
 export interface Admission {
@@ -12,9 +12,27 @@ export interface Admission {
   validate(object: KubeObject | undefined, old: KubeObject | undefined): Promise<void>;
 }
 
+interface Chosen {
+  readonly mutating: readonly AdmissionPlugin[];
+  readonly validating: readonly AdmissionPlugin[];
+}
+const chosen = new WeakMap<readonly AdmissionPlugin[], Map<AdmissionOperation, Chosen>>();
+
+function pluginsFor(all: readonly AdmissionPlugin[], operation: AdmissionOperation): Chosen {
+  let byOperation = chosen.get(all);
+  if (!byOperation) chosen.set(all, (byOperation = new Map()));
+  let result = byOperation.get(operation);
+  if (!result) {
+    const plugins = all.filter((plugin) => plugin.handles(operation));
+    result = { mutating: plugins.filter((p) => p.admit), validating: plugins.filter((p) => p.validate) };
+    byOperation.set(operation, result);
+  }
+  return result;
+}
+
 /** `kind` is the kind of the object at hand, the parent's for subresources that change it. */
 export function admissionOf(call: Call, operation: AdmissionOperation, kind: AnyKind = call.kind): Admission {
-  const plugins = call.server.admission.filter((plugin) => plugin.handles(operation));
+  const { mutating, validating } = pluginsFor(call.server.admission, operation);
   const request = (object: KubeObject | undefined, old: KubeObject | undefined): AdmissionRequest => ({
     operation,
     op: call.op,
@@ -27,11 +45,17 @@ export function admissionOf(call: Call, operation: AdmissionOperation, kind: Any
   return {
     async mutate(object, old) {
       let shared: AdmissionRequest | undefined;
-      for (const plugin of plugins) if (plugin.admit) await plugin.admit((shared ??= request(object, old)));
+      for (const plugin of mutating) {
+        const admitted = plugin.admit!((shared ??= request(object, old)));
+        if (admitted) await admitted;
+      }
     },
     async validate(object, old) {
       let shared: AdmissionRequest | undefined;
-      for (const plugin of plugins) if (plugin.validate) await plugin.validate((shared ??= request(object, old)));
+      for (const plugin of validating) {
+        const validated = plugin.validate!((shared ??= request(object, old)));
+        if (validated) await validated;
+      }
     },
   };
 }

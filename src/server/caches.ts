@@ -98,6 +98,8 @@ export class Caches {
   readonly feed: StoreFeed;
   readonly #options: { readonly freeze: boolean; readonly log: Logger };
   readonly #storages = new Map<string, Storage>();
+  /** The same, without making up the prefix. */
+  #known = new WeakMap<AnyKind, Storage>();
 
   constructor(options: CachesOptions) {
     this.store = options.store;
@@ -107,6 +109,8 @@ export class Caches {
 
   /** The storage behind a kind; other forms of a stored kind share its storage. */
   of(kind: AnyKind): Storage {
+    const known = this.#known.get(kind);
+    if (known) return known;
     const stored = storageKind(kind);
     const prefix = prefixOf(stored);
     let storage = this.#storages.get(prefix);
@@ -114,6 +118,7 @@ export class Caches {
       storage = new Storage(stored, this.feed, this.#options);
       this.#storages.set(prefix, storage);
     }
+    this.#known.set(kind, storage);
     return storage;
   }
 
@@ -123,6 +128,12 @@ export class Caches {
    */
   current(kind: AnyKind): Promise<Storage> {
     return this.#reach(kind, this.store.revision);
+  }
+
+  /** As `current`, at once; undefined when the cache is not there yet. */
+  ready(kind: AnyKind): Storage | undefined {
+    const storage = this.of(kind);
+    return storage.cache.isAt(this.store.revision) ? storage : undefined;
   }
 
   /** As `current`, with every write that anybody had made when this was called. */
@@ -140,6 +151,7 @@ export class Caches {
 
   async #reach(kind: AnyKind, revision: number): Promise<Storage> {
     const storage = this.of(kind);
+    if (storage.cache.isAt(revision)) return storage;
     try {
       await storage.cache.waitFor(revision);
     } catch (error) {
@@ -153,6 +165,7 @@ export class Caches {
     const prefix = prefixOf(storageKind(kind));
     const storage = this.#storages.get(prefix);
     this.#storages.delete(prefix);
+    this.#known = new WeakMap();
     storage?.cache.close();
   }
 

@@ -87,6 +87,11 @@ export class WatchCache<T> {
     return this.#ring.start;
   }
 
+  /** The cache has its content, and is current at `revision` or later. */
+  isAt(revision: number): boolean {
+    return !this.#early && this.revision >= revision;
+  }
+
   /** Resolves when the cache is current at `revision` or later; rejects when the store is closed first. */
   async waitFor(revision: number): Promise<void> {
     if (this.#early) await this.ready;

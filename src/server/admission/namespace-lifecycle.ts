@@ -6,16 +6,21 @@ import type { Namespace as NamespaceObject } from '../../api/generated/core-v1.t
 import { Namespace } from '../../api/kinds/core/namespace.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../admission.ts';
 import { subjectOf } from '../call.ts';
-import type { Caches } from '../caches.ts';
+import type { Caches, Storage } from '../caches.ts';
 import { nameOf } from './request-name.ts';
 
 const IMMORTAL: ReadonlySet<string> = new Set(['default', 'kube-system', 'kube-public']);
 
 export function namespaceLifecycle(caches: Caches): AdmissionPlugin {
+  const check = (request: AdmissionRequest, name: string, storage: Storage) => {
+    const namespace = storage.get(undefined, name) as NamespaceObject | undefined;
+    if (!namespace) throw notFound(subjectOf(Namespace), name);
+    if (request.operation === 'CREATE' && namespace.status?.phase === 'Terminating') throw terminating(request, name);
+  };
   return {
     name: 'NamespaceLifecycle',
     handles: (operation) => operation !== 'CONNECT',
-    async admit(request) {
+    admit(request) {
       const { kind, operation } = request;
       if (!kind.group && kind.plural === 'namespaces') {
         const name = request.old?.metadata.name ?? '';
@@ -24,9 +29,9 @@ export function namespaceLifecycle(caches: Caches): AdmissionPlugin {
       }
       if (!kind.namespaced || operation === 'DELETE') return;
       const name = request.object?.metadata.namespace ?? request.op.namespace ?? '';
-      const namespace = (await caches.current(Namespace)).get(undefined, name) as NamespaceObject | undefined;
-      if (!namespace) throw notFound(subjectOf(Namespace), name);
-      if (operation === 'CREATE' && namespace.status?.phase === 'Terminating') throw terminating(request, name);
+      const storage = caches.ready(Namespace);
+      if (!storage) return caches.current(Namespace).then((later) => check(request, name, later));
+      check(request, name, storage);
     },
   };
 }

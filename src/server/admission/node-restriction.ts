@@ -52,14 +52,14 @@ export function nodeRestriction(caches: Caches): AdmissionPlugin {
   return {
     name: 'NodeRestriction',
     handles: (operation) => operation !== 'CONNECT',
-    async validate(request) {
+    validate(request) {
       if (!isNodeUser(request.op.user)) return;
       const node = nodeNameOf(request.op.user);
       const { subresource } = request.op;
       const rule = rules[subresource ? `${request.kind.resource}/${subresource}` : request.kind.resource];
       if (!rule) return;
       if (!node) throw refusal(request, `could not determine node from user ${q(request.op.user.name)}`);
-      await rule(request, node);
+      return rule(request, node);
     },
   };
 }

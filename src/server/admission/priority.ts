@@ -15,20 +15,22 @@ export function priority(caches: Caches): AdmissionPlugin {
   return {
     name: 'Priority',
     handles: (operation) => operation === 'CREATE' || operation === 'UPDATE',
-    async admit(request) {
+    admit(request) {
       if (request.kind.resource !== 'pods' || request.op.subresource || !request.object) return;
       const pod = request.object as Pod;
       if (request.operation === 'UPDATE') return keep(pod, request.old as Pod);
-      setPriority(request, pod, await classes());
+      return classes().then((all) => setPriority(request, pod, all));
     },
-    async validate(request) {
-      if (request.kind.resource !== PriorityClass.resource || !request.object) return;
-      const wanted = request.object as PriorityClassObject;
-      if (!wanted.globalDefault) return;
-      const other = (await classes()).find((c) => c.globalDefault && c.metadata.name !== wanted.metadata.name);
-      if (other) throw refusal(request, `PriorityClass ${other.metadata.name} is already marked as globalDefault`);
+    validate(request) {
+      if (request.kind.resource === PriorityClass.resource && request.object) return oneDefault(request);
     },
   };
+  async function oneDefault(request: AdmissionRequest): Promise<void> {
+    const wanted = request.object as PriorityClassObject;
+    if (!wanted.globalDefault) return;
+    const other = (await classes()).find((c) => c.globalDefault && c.metadata.name !== wanted.metadata.name);
+    if (other) throw refusal(request, `PriorityClass ${other.metadata.name} is already marked as globalDefault`);
+  }
 }
 
 /** An update that leaves the computed fields out means no change. */

@@ -24,22 +24,26 @@ export function serviceAccount(caches: Caches, env: Env): AdmissionPlugin {
   return {
     name: 'ServiceAccount',
     handles: (operation) => operation === 'CREATE',
-    async admit(request) {
+    admit(request) {
       const { kind, op } = request;
       if (kind.resource !== 'pods' || op.subresource || !request.object) return;
       const pod = request.object as PodObject;
       if (pod.metadata.annotations?.[MIRROR] !== undefined) return checkMirror(request, pod);
-      const { spec } = pod;
-      const name = spec.serviceAccountName || spec.serviceAccount || 'default';
-      spec.serviceAccountName = name;
-      spec.serviceAccount = name;
-      const account = await findAccount(request, await caches.current(ServiceAccount), env, name);
-      if (spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(pod, env);
-      if (!spec.imagePullSecrets?.length && account.imagePullSecrets?.length) {
-        spec.imagePullSecrets = account.imagePullSecrets.map((ref) => ({ ...ref }));
-      }
+      return useAccount(request, pod, caches, env);
     },
   };
+}
+
+async function useAccount(request: AdmissionRequest, pod: PodObject, caches: Caches, env: Env): Promise<void> {
+  const { spec } = pod;
+  const name = spec.serviceAccountName || spec.serviceAccount || 'default';
+  spec.serviceAccountName = name;
+  spec.serviceAccount = name;
+  const account = await findAccount(request, await caches.current(ServiceAccount), env, name);
+  if (spec.automountServiceAccountToken ?? account.automountServiceAccountToken ?? true) mountToken(pod, env);
+  if (!spec.imagePullSecrets?.length && account.imagePullSecrets?.length) {
+    spec.imagePullSecrets = account.imagePullSecrets.map((ref) => ({ ...ref }));
+  }
 }
 
 function checkMirror(request: AdmissionRequest, pod: PodObject): void {
