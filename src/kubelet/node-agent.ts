@@ -14,7 +14,7 @@ import type { KubeletHost, Machine } from './host.ts';
 import { conditionEvents, newNode, nodeLabels, nodeStatus, type NodeFacts } from './node-status.ts';
 import type { ContainerRuntime } from './runtime.ts';
 
-export const LEASE_NAMESPACE = 'kube-node-lease';
+const LEASE_NAMESPACE = 'kube-node-lease';
 const RETRY = 1_000;
 
 export interface NodeAgentContext {

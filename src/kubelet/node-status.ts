@@ -40,7 +40,7 @@ export function nodeLabels({ config, machine }: Pick<NodeFacts, 'config' | 'mach
   };
 }
 
-export function nodeCapacity({ config, machine }: Pick<NodeFacts, 'config' | 'machine'>): Record<string, string> {
+function nodeCapacity({ config, machine }: Pick<NodeFacts, 'config' | 'machine'>): Record<string, string> {
   const all = {
     cpu: String(machine.cpus),
     'ephemeral-storage': `${Math.floor(machine.storageBytes / 1024)}Ki`,

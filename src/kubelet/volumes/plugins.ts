@@ -10,7 +10,7 @@ import type { VolumePlugin } from './plugin.ts';
 import { projectedVolume } from './projected.ts';
 import { secretVolume } from './secret.ts';
 
-export const volumePlugins: readonly VolumePlugin[] = [
+const volumePlugins: readonly VolumePlugin[] = [
   emptyDirVolume,
   hostPathVolume,
   configMapVolume,
