@@ -1,6 +1,5 @@
 // The Platform of the command line on this machine: clusters as background processes, components as this process.
 
-import { createServer } from 'node:net';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -31,6 +30,7 @@ import {
 } from './manager.ts';
 import { networkOf, slotOf } from './networks.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
+import { portFree } from './ports.ts';
 import { readState, removeState, runningState, type ClusterState } from './state-file.ts';
 import { CORACLE_VERSION, KUBERNETES_VERSION } from './version.ts';
 
@@ -39,14 +39,6 @@ const LAST_PORT = 6543;
 
 /** The script that runs the command line: what the background process is started with. */
 const entry = () => process.argv[1] ?? fileURLToPath(import.meta.url);
-
-function portFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '0.0.0.0', () => probe.close(() => resolve(true)));
-  });
-}
 
 async function choosePort(wanted: number | undefined): Promise<number> {
   if (wanted !== undefined) {
@@ -139,6 +131,8 @@ async function foreground(options: UpOptions, steps: StepSink, { signal }: { sig
     tell({ type: 'ready' });
     await ended;
     removeState(paths.stateFile);
+    // What is still under way, as a container's grace period, is nobody's any more.
+    setTimeout(() => process.exit(), 200).unref();
   } catch (error) {
     if (!inBackground) throw error;
     env.log.error('the cluster did not start', { error });

@@ -26,6 +26,7 @@ function toRuntimeError(error: ServiceError): RuntimeError {
 
 export class GrpcChannel {
   private readonly client: Client;
+  private readonly underWay = new Set<{ cancel(): void }>();
   private readonly metadata = new Metadata({ waitForReady: true });
 
   /** `headers` are sent with every call. The connection is made on the first call. */
@@ -60,11 +61,13 @@ export class GrpcChannel {
         timeoutSeconds === undefined ? {} : { deadline: Date.now() + timeoutSeconds * 1000 },
         (error, value) => {
           signal?.removeEventListener('abort', onAbort);
+          this.underWay.delete(call);
           if (signal?.aborted && error) reject(signal.reason as Error);
           else if (error) reject(toRuntimeError(error));
           else resolve(value!);
         },
       );
+      this.underWay.add(call);
       signal?.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -85,12 +88,15 @@ export class GrpcChannel {
         request,
         this.metadata,
       );
+      this.underWay.add(call);
       const onAbort = () => {
+        this.underWay.delete(call);
         call.cancel();
         resolve();
       };
       signal.addEventListener('abort', onAbort, { once: true });
       const end = (error: RuntimeError) => {
+        this.underWay.delete(call);
         signal.removeEventListener('abort', onAbort);
         reject(error);
       };
@@ -100,7 +106,9 @@ export class GrpcChannel {
     });
   }
 
+  /** Calls under way are rejected as CANCELLED: they would keep the process alive until they are answered. */
   close(): void {
+    for (const call of this.underWay) call.cancel();
     this.client.close();
   }
 }
