@@ -1,0 +1,32 @@
+// The measured process: the API server as `coracle server` composes it, on the disk store. `node server-process.ts <dir>
+// [all]`: without `all` neither controllers nor scheduler run, as in a kube-apiserver, so that its figures are its own.
+
+import { join } from 'node:path';
+import { createLogger } from '../../src/base/log.ts';
+import { realEnv } from '../../src/base/real-env.ts';
+import { startServer } from '../../src/cluster/server.ts';
+import { logSink } from '../../src/host/log-sink.ts';
+
+const [dir, all] = process.argv.slice(2);
+const abort = new AbortController();
+process.once('SIGTERM', () => abort.abort(new Error('SIGTERM')));
+const running = await startServer(
+  {
+    env: realEnv(createLogger({ level: 'warn', sink: logSink(2, 'text') })),
+    dataDir: join(dir!, 'data'),
+    store: 'disk',
+    bindAddress: '127.0.0.1',
+    port: 0,
+    serviceCidr: '10.96.0.0/16',
+    clusterCidr: '10.244.0.0/16',
+    clusterDomain: 'cluster.local',
+    clusterDns: '10.96.0.10',
+    advertiseAddress: '192.0.2.1',
+    ...(all ? {} : { scheduler: false, selectControllers: 'service-account-controller' }),
+  },
+  { signal: abort.signal },
+);
+const { cert, key } = running.pki.admin();
+process.send!({ port: running.listener.port, ca: running.pki.ca, cert, key });
+await running.ended;
+process.disconnect();
