@@ -13,8 +13,10 @@ import { controllersOf } from '../controllers/index.ts';
 import { runScheduler } from '../scheduler/scheduler.ts';
 import { admissionPlugins, type AdmissionOptions } from '../server/admission/index.ts';
 import type { Authorizer } from '../server/authorizer.ts';
-import { bindController } from '../server/authz/bootstrap-policy.ts';
+import { bindController, NODE_RULES, nodesBinding } from '../server/authz/bootstrap-policy.ts';
 import { bootstrapRbac } from '../server/authz/bootstrap.ts';
+import { NodeAuthorizer } from '../server/authz/node.ts';
+import { nodeSource } from '../server/authz/node-source.ts';
 import { rbacSource } from '../server/authz/rbac-source.ts';
 import { alwaysAllow, alwaysDeny, RbacAuthorizer, UnionAuthorizer } from '../server/authz/rbac.ts';
 import { reviewHandlers } from '../server/authz/reviews.ts';
@@ -33,7 +35,7 @@ export type AuthorizationMode = 'RBAC' | 'Node' | 'AlwaysAllow' | 'AlwaysDeny';
 export interface ControlPlaneOptions {
   readonly env: Env;
   readonly store: Store;
-  /** In the order they are asked; RBAC unless told. Node authorization is part of RBAC's node role here. */
+  /** In the order they are asked; Node and RBAC unless told. */
   readonly authorization?: readonly AuthorizationMode[];
   readonly admission?: AdmissionOptions;
   readonly serviceRanges?: ServiceRanges;
@@ -70,8 +72,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const caches = new Caches({ store, log: env.log.child('apiserver'), freeze: options.freeze ?? false });
   const roles = rbacSource(caches);
   const rbac = new RbacAuthorizer(roles);
-  const modes = options.authorization ?? ['RBAC'];
-  const authorizer = authorizerOf(modes, rbac);
+  const modes = options.authorization ?? ['Node', 'RBAC'];
+  const authorizer = authorizerOf(modes, rbac, caches);
   // All of them have roles, also those that run elsewhere.
   const definitions = [
     ...controllersOf({
@@ -112,7 +114,10 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       await Promise.all([
         bootstrapRbac(server, {
           clusterRoles: definitions.map(roleOf),
-          clusterRoleBindings: definitions.map((d) => bindController(d.name)),
+          clusterRoleBindings: [
+            ...definitions.map((d) => bindController(d.name)),
+            ...(modes.includes('Node') ? [] : [nodesBinding]),
+          ],
         }),
         options.advertise ? publishApiServer(server, options.advertise) : undefined,
       ]);
@@ -127,11 +132,12 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   };
 }
 
-function authorizerOf(modes: readonly AuthorizationMode[], rbac: RbacAuthorizer): Authorizer {
+function authorizerOf(modes: readonly AuthorizationMode[], rbac: RbacAuthorizer, caches: Caches): Authorizer {
   const all = modes.flatMap((mode): Authorizer[] => {
     if (mode === 'RBAC') return [rbac];
+    if (mode === 'Node') return [new NodeAuthorizer(nodeSource(caches), NODE_RULES)];
     if (mode === 'AlwaysAllow') return [alwaysAllow];
-    return mode === 'AlwaysDeny' ? [alwaysDeny] : [];
+    return [alwaysDeny];
   });
   return all.length === 1 ? all[0]! : new UnionAuthorizer(all);
 }

@@ -23,9 +23,13 @@ export function permissionVerb(op: ApiOp): string {
   }
 }
 
+/** `metadata.name=x` in a field selector: a list or watch of one object, which rights to that object allow. */
+const NAMED = /(?:^|,)metadata\.name==?([^,]+)/;
+
 export function attributesOf(op: ApiOp): Attributes {
   // A namespace counts as being inside itself: who may read a namespace's content may be allowed to read it.
   const itself = op.resource === 'namespaces' && !op.group ? op.name : undefined;
+  const { fieldSelector } = op.options;
   return {
     user: op.user,
     verb: permissionVerb(op),
@@ -34,7 +38,8 @@ export function attributesOf(op: ApiOp): Attributes {
     resource: op.resource,
     subresource: op.subresource ?? '',
     namespace: op.namespace ?? itself ?? '',
-    name: op.name ?? '',
+    name: op.name ?? (fieldSelector && NAMED.exec(fieldSelector)?.[1]) ?? '',
+    ...(fieldSelector ? { fieldSelector } : {}),
   };
 }
 

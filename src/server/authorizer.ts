@@ -11,7 +11,10 @@ export interface Attributes {
   readonly resource: string;
   readonly subresource: string;
   readonly namespace: string;
+  /** For list, watch and deletecollection the name that the field selector asks for, if any. */
   readonly name: string;
+  /** As sent, of list, watch and deletecollection. */
+  readonly fieldSelector?: string;
   /** Set for requests that are not about a resource: `/healthz`, `/apis`. */
   readonly path?: string;
 }

@@ -100,7 +100,8 @@ const ADMINISTRABLE = [
   rule([...WRITE, ...READ], GROUP, 'rolebindings roles'),
 ];
 
-const NODE_RULES = [
+/** What every kubelet may do; the Node authorizer, where it is on, is stricter in parts. */
+export const NODE_RULES: readonly PolicyRule[] = [
   rule('create', 'authentication.k8s.io', 'tokenreviews'),
   rule('create', 'authorization.k8s.io', 'localsubjectaccessreviews subjectaccessreviews'),
   rule(READ, 'core', 'services'),
@@ -181,7 +182,7 @@ export const clusterRoles: readonly Draft<ClusterRole>[] = [
     rule('create', 'authentication.k8s.io', 'tokenreviews'),
     rule('create', 'authorization.k8s.io', 'subjectaccessreviews'),
   ]),
-  role('system:node', NODE_RULES),
+  role('system:node', [...NODE_RULES]),
   role('system:node-proxier', PROXY_RULES),
   role('system:kube-scheduler', SCHEDULER_RULES),
   role('system:kube-controller-manager', CONTROLLER_MANAGER_RULES),
@@ -189,11 +190,22 @@ export const clusterRoles: readonly Draft<ClusterRole>[] = [
   role('system:kubelet-api-admin', [
     rule(READ, 'core', 'nodes'),
     rule('proxy', 'core', 'nodes'),
-    rule('*', 'core', 'nodes/log nodes/metrics nodes/proxy nodes/stats'),
+    rule('*', 'core', 'nodes/configz nodes/healthz nodes/log nodes/metrics nodes/pods nodes/proxy nodes/stats'),
   ]),
   role('system:node-bootstrapper', [
     rule('create get list watch', 'certificates.k8s.io', 'certificatesigningrequests'),
   ]),
+  role('system:certificates.k8s.io:certificatesigningrequests:nodeclient', [
+    rule('create', 'certificates.k8s.io', 'certificatesigningrequests/nodeclient'),
+  ]),
+  role('system:certificates.k8s.io:certificatesigningrequests:selfnodeclient', [
+    rule('create', 'certificates.k8s.io', 'certificatesigningrequests/selfnodeclient'),
+  ]),
+  ...['kube-apiserver-client', 'kube-apiserver-client-kubelet', 'kubelet-serving', 'legacy-unknown'].map((signer) =>
+    role(`system:certificates.k8s.io:${signer}-approver`, [
+      rule('approve', 'certificates.k8s.io', 'signers', [`kubernetes.io/${signer}`]),
+    ]),
+  ),
 ];
 
 /** A ClusterRoleBinding of one role to subjects, with upstream's labels. */
@@ -216,12 +228,14 @@ export const clusterRoleBindings: readonly Draft<ClusterRoleBinding>[] = [
   bind('system:service-account-issuer-discovery', 'system:service-account-issuer-discovery', [
     group('system:serviceaccounts'),
   ]),
-  bind('system:node', 'system:node', [group('system:nodes')]),
   bind('system:node-proxier', 'system:node-proxier', [user('system:kube-proxy')]),
   bind('system:kube-scheduler', 'system:kube-scheduler', [user('system:kube-scheduler')]),
   bind('system:kube-controller-manager', 'system:kube-controller-manager', [user('system:kube-controller-manager')]),
   bind('system:coracle-dns', 'system:coracle-dns', [account('kube-system', 'coredns')]),
 ];
+
+/** Where there is no Node authorizer, nodes have their rights from here. */
+export const nodesBinding = bind('system:node', 'system:node', [group('system:nodes')]);
 
 /** Role and binding of one controller's ServiceAccount in kube-system. */
 export function bindController(name: string): Draft<ClusterRoleBinding> {

@@ -43,7 +43,7 @@ test.each<[string, PolicyRule[], PolicyRule[], string]>([
     'names are not all',
     [rule([''], ['pods'], ['get'], ['a'])],
     [rule([''], ['pods'], ['get', 'list'])],
-    '{APIGroups:[""], Resources:["pods"], Verbs:["get", "list"]}',
+    '{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}',
   ],
   [
     'paths',

@@ -32,10 +32,19 @@ export interface GrantedRule {
 const ALLOWED_MASTERS: Decision = { allowed: true, reason: '' };
 const NO_OPINION: Decision = { allowed: false, reason: '' };
 
-interface UserRules {
-  readonly cluster: readonly GrantedRule[];
-  readonly namespaces: Map<string, readonly GrantedRule[]>;
+/** The rules of some bindings, and the roles that bindings name but nobody has made. */
+interface Gathered {
+  readonly rules: readonly GrantedRule[];
+  readonly missing: readonly string[];
 }
+const NOTHING: Gathered = { rules: [], missing: [] };
+
+interface UserRules {
+  readonly cluster: Gathered;
+  readonly namespaces: Map<string, Gathered>;
+}
+
+type Binding = Pick<RoleBinding, 'metadata' | 'roleRef' | 'subjects'>;
 
 export class RbacAuthorizer implements Authorizer {
   readonly #source: RbacSource;
@@ -48,14 +57,22 @@ export class RbacAuthorizer implements Authorizer {
 
   authorize(attributes: Attributes): Decision {
     if (attributes.user.groups.includes('system:masters')) return ALLOWED_MASTERS;
-    const { cluster, namespaced } = this.rulesFor(attributes.user, attributes.namespace);
-    const found =
-      cluster.find((g) => matches(g.rule, attributes)) ?? namespaced.find((g) => matches(g.rule, attributes));
-    return found ? { allowed: true, reason: `RBAC: allowed by ${found.via}` } : NO_OPINION;
+    const { cluster, namespaced } = this.#gathered(attributes.user, attributes.namespace);
+    const allows = (g: GrantedRule) => matches(g.rule, attributes);
+    const found = cluster.rules.find(allows) ?? namespaced.rules.find(allows);
+    if (found) return { allowed: true, reason: `RBAC: allowed by ${found.via}` };
+    const missing = [...new Set([...cluster.missing, ...namespaced.missing])];
+    if (missing.length === 0) return NO_OPINION;
+    return { allowed: false, reason: `RBAC: ${missing.length === 1 ? missing[0] : `[${missing.join(', ')}]`}` };
   }
 
   /** Every rule that applies to the user cluster-wide and in one namespace. */
   rulesFor(user: UserInfo, namespace: string): { cluster: readonly GrantedRule[]; namespaced: readonly GrantedRule[] } {
+    const { cluster, namespaced } = this.#gathered(user, namespace);
+    return { cluster: cluster.rules, namespaced: namespaced.rules };
+  }
+
+  #gathered(user: UserInfo, namespace: string): { cluster: Gathered; namespaced: Gathered } {
     const generation = this.#source.generation();
     if (generation !== this.#generation) {
       this.#generation = generation;
@@ -66,13 +83,14 @@ export class RbacAuthorizer implements Authorizer {
     if (!rules) {
       // A bound on what strangers' names can pile up here.
       if (this.#users.size > 10_000) this.#users = new Map();
-      rules = { cluster: this.#clusterRules(user), namespaces: new Map() };
+      rules = { cluster: this.#gather(this.#source.clusterRoleBindings(), user, ''), namespaces: new Map() };
       this.#users.set(key, rules);
     }
-    if (!namespace) return { cluster: rules.cluster, namespaced: [] };
+    if (!namespace) return { cluster: rules.cluster, namespaced: NOTHING };
     let namespaced = rules.namespaces.get(namespace);
     if (!namespaced) {
-      namespaced = this.#namespaceRules(user, namespace);
+      if (rules.namespaces.size > 10_000) rules.namespaces.clear();
+      namespaced = this.#gather(this.#source.roleBindings(namespace), user, namespace);
       rules.namespaces.set(namespace, namespaced);
     }
     return { cluster: rules.cluster, namespaced };
@@ -85,23 +103,20 @@ export class RbacAuthorizer implements Authorizer {
     return role ? (role.rules ?? []) : undefined;
   }
 
-  #clusterRules(user: UserInfo): GrantedRule[] {
-    return this.#source.clusterRoleBindings().flatMap((binding) => {
-      const subject = binding.subjects?.find((s) => applies(s, user, ''));
-      if (!subject) return [];
-      const via = `ClusterRoleBinding "${binding.metadata.name}" of ${describeRole(binding.roleRef)} to ${describe(subject, '')}`;
-      return (this.rulesOf(binding.roleRef, '') ?? []).map((rule) => ({ rule, via }));
-    });
-  }
-
-  #namespaceRules(user: UserInfo, namespace: string): GrantedRule[] {
-    return this.#source.roleBindings(namespace).flatMap((binding) => {
+  #gather(bindings: readonly Binding[], user: UserInfo, namespace: string): Gathered {
+    const rules: GrantedRule[] = [];
+    const missing: string[] = [];
+    for (const binding of bindings) {
       const subject = binding.subjects?.find((s) => applies(s, user, namespace));
-      if (!subject) return [];
-      const name = `${binding.metadata.name}/${namespace}`;
-      const via = `RoleBinding "${name}" of ${describeRole(binding.roleRef)} to ${describe(subject, namespace)}`;
-      return (this.rulesOf(binding.roleRef, namespace) ?? []).map((rule) => ({ rule, via }));
-    });
+      if (!subject) continue;
+      const { roleRef, metadata } = binding;
+      const granted = this.rulesOf(roleRef, namespace);
+      if (!granted) missing.push(`${roleRef.kind.toLowerCase()}.rbac.authorization.k8s.io "${roleRef.name}" not found`);
+      const name = namespace ? `RoleBinding "${metadata.name}/${namespace}"` : `ClusterRoleBinding "${metadata.name}"`;
+      const via = `${name} of ${describeRole(roleRef)} to ${describe(subject, namespace)}`;
+      for (const rule of granted ?? []) rules.push({ rule, via });
+    }
+    return { rules, missing };
   }
 }
 

@@ -30,7 +30,17 @@ function attributesOf(spec: AccessSpec, user: UserInfo): Attributes {
     return { ...empty, user, verb: n.verb ?? '', path: n.path ?? '' };
   }
   const { verb = '', group = '', version = '', resource = '', subresource = '', namespace = '', name = '' } = r;
-  return { user, verb, group, version, resource, subresource, namespace, name };
+  const fieldSelector = fieldSelectorOf(r.fieldSelector);
+  const attributes = { user, verb, group, version, resource, subresource, namespace, name };
+  return fieldSelector ? { ...attributes, fieldSelector } : attributes;
+}
+
+/** The text form; requirements that have none (several values, `Exists`) narrow nothing here. */
+function fieldSelectorOf(selector: ResourceAttributes['fieldSelector']): string {
+  if (!selector) return '';
+  if (selector.rawSelector) return selector.rawSelector;
+  const single = selector.requirements?.filter((r) => r.operator === 'In' && r.values?.length === 1) ?? [];
+  return single.map((r) => `${r.key}=${r.values![0]}`).join(',');
 }
 
 function checkSpec(spec: AccessSpec): FieldError[] {
@@ -140,14 +150,7 @@ function selfSubjectRulesReview(rbac: RbacAuthorizer): Handler {
     const namespace = review.spec.namespace ?? '';
     if (!namespace) throw badRequest('no namespace on request');
     const { cluster, namespaced } = rbac.rulesFor(call.op.user, namespace);
-    const all = [...cluster, ...namespaced];
-    const masters: GrantedRule[] = call.op.user.groups.includes('system:masters')
-      ? [
-          { rule: { verbs: ['*'], apiGroups: ['*'], resources: ['*'] }, via: '' },
-          { rule: { verbs: ['*'], nonResourceURLs: ['*'] }, via: '' },
-        ]
-      : [];
-    const rules = [...masters, ...all];
+    const rules = [...cluster, ...namespaced];
     const status = {
       resourceRules: rules.filter((r) => r.rule.resources?.length).map(resourceRule),
       nonResourceRules: rules

@@ -64,7 +64,7 @@ export function describeRules(rules: readonly PolicyRule[]): string {
 function ruleText(rule: PolicyRule): string {
   const parts: string[] = [];
   const add = (name: string, list: List) => {
-    if (list?.length) parts.push(`${name}:[${list.map((s) => JSON.stringify(s)).join(', ')}]`);
+    if (list?.length) parts.push(`${name}:[${list.map((s) => JSON.stringify(s)).join(' ')}]`);
   };
   add('APIGroups', rule.apiGroups);
   add('Resources', rule.resources);
