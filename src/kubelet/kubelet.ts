@@ -75,6 +75,8 @@ class Kubelet {
   readonly #taken = new Set<string>();
   #relisting: Promise<void> | undefined;
   #relistAgain = false;
+  /** The pods are known: before that everything that runs would look like an orphan. */
+  #started = false;
   #pods!: Informer<Pod>;
   #node!: NodeContext;
   #agent!: NodeAgent;
@@ -173,6 +175,10 @@ class Kubelet {
       for (const worker of this.#workers.values()) worker.close();
     });
     await removeOrphans(this.#node, listing, this.#workers);
+    this.#started = true;
+    if (!this.#relistAgain) return;
+    this.#relistAgain = false;
+    this.#relist();
   }
 
   async #podChanged(pod: Pod | undefined, old: Pod | undefined): Promise<void> {
@@ -231,7 +237,7 @@ class Kubelet {
 
   /** Reconciles every worker with the runtime; a demand during a relist leads to one more. */
   #relist(): void {
-    if (this.#relisting) {
+    if (this.#relisting || !this.#started) {
       this.#relistAgain = true;
       return;
     }

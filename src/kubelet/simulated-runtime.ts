@@ -255,6 +255,8 @@ export class SimulatedRuntime implements ContainerRuntime {
 
   events(sink: (event: RuntimeEvent) => void, { signal }: { signal: AbortSignal }): Promise<void> {
     this.#sinks.add(sink);
+    // As a real one does: nobody knows what happened before.
+    sink({ type: 'lost', containerId: '' });
     return new Promise((resolve) => {
       signal.addEventListener('abort', () => {
         this.#sinks.delete(sink);
