@@ -21,11 +21,15 @@ export interface NodeInfo {
   readonly ports: ReadonlyMap<string, readonly string[]>;
   /** How many pods of each controller (by UID) are here. */
   readonly siblings: ReadonlyMap<string, number>;
+  /** Those of the pods that keep others away: with required anti-affinity. */
+  readonly shy: ReadonlySet<Pod>;
 }
 
 export interface Snapshot {
   /** In a stable order. */
   readonly nodes: readonly NodeInfo[];
+  /** The nodes with `shy` pods: mostly none, however many nodes there are. */
+  readonly shyNodes: Iterable<NodeInfo>;
 }
 
 /** Why a node does not fit. `unresolvable`: removing pods from it would not help. */

@@ -35,6 +35,7 @@ class NodeState implements NodeInfo {
   readonly weighed = { milliCpu: 0, memory: 0 };
   readonly ports = new Map<string, string[]>();
   readonly siblings = new Map<string, number>();
+  readonly shy = new Set<Pod>();
 
   constructor(node: Node) {
     this.node = node;
@@ -49,12 +50,14 @@ class NodeState implements NodeInfo {
   add(pod: Pod): void {
     this.pods.set(pod.metadata.uid, pod);
     this.#count(pod, 1);
+    if (isShy(pod)) this.shy.add(pod);
     for (const { key, ip } of hostPortsOf(pod)) this.ports.set(key, [...(this.ports.get(key) ?? []), ip]);
   }
 
   remove(pod: Pod): void {
     if (!this.pods.delete(pod.metadata.uid)) return;
     this.#count(pod, -1);
+    this.shy.delete(pod);
     for (const { key, ip } of hostPortsOf(pod)) {
       const left = [...(this.ports.get(key) ?? [])];
       left.splice(left.indexOf(ip), 1);
@@ -87,6 +90,9 @@ function allocatableOf(node: Node): Resources & { readonly pods: number } {
   return { ...resourcesOf(list), pods: quantityValue(list?.['pods']) };
 }
 
+const isShy = (pod: Pod) =>
+  Boolean(pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.length);
+
 const finished = (pod: Pod) => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
 export class ClusterState implements Snapshot {
@@ -95,10 +101,15 @@ export class ClusterState implements Snapshot {
   readonly #homeless = new Map<string, Map<string, Pod>>();
   /** UID -> where it is counted, and whether the API has confirmed it. */
   readonly #placed = new Map<string, { node: string; pod: Pod; assumed: boolean }>();
+  readonly #shy = new Set<NodeState>();
   #nodes: readonly NodeState[] | undefined;
 
   get nodes(): readonly NodeInfo[] {
     return (this.#nodes ??= [...this.#states.values()]);
+  }
+
+  get shyNodes(): Iterable<NodeInfo> {
+    return this.#shy;
   }
 
   setNode(node: Node): void {
@@ -106,6 +117,7 @@ export class ClusterState implements Snapshot {
     if (known) return known.setNode(node);
     const state = new NodeState(node);
     for (const pod of this.#homeless.get(node.metadata.name)?.values() ?? []) state.add(pod);
+    if (state.shy.size) this.#shy.add(state);
     this.#homeless.delete(node.metadata.name);
     this.#states.set(node.metadata.name, state);
     this.#nodes = undefined;
@@ -116,6 +128,7 @@ export class ClusterState implements Snapshot {
     if (!state) return;
     if (state.pods.size) this.#homeless.set(name, new Map(state.pods));
     this.#states.delete(name);
+    this.#shy.delete(state);
     this.#nodes = undefined;
   }
 
@@ -153,7 +166,11 @@ export class ClusterState implements Snapshot {
   #place(pod: Pod, node: string, assumed: boolean): void {
     this.#placed.set(pod.metadata.uid, { node, pod, assumed });
     const state = this.#states.get(node);
-    if (state) return state.add(pod);
+    if (state) {
+      state.add(pod);
+      if (state.shy.size) this.#shy.add(state);
+      return;
+    }
     let homeless = this.#homeless.get(node);
     if (!homeless) this.#homeless.set(node, (homeless = new Map()));
     homeless.set(pod.metadata.uid, pod);
@@ -162,7 +179,9 @@ export class ClusterState implements Snapshot {
   #take(uid: string): void {
     const { node, pod } = this.#placed.get(uid)!;
     this.#placed.delete(uid);
-    this.#states.get(node)?.remove(pod);
+    const state = this.#states.get(node);
+    state?.remove(pod);
+    if (state && !state.shy.size) this.#shy.delete(state);
     this.#homeless.get(node)?.delete(uid);
   }
 }

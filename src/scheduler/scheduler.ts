@@ -3,6 +3,7 @@
 import { isReason } from '../api/errors.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
+import { sameJson } from '../api/same-json.ts';
 import { rfc3339, sleep, type Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { createEventRecorder, type EventRecorder } from '../client/event-recorder.ts';
@@ -101,9 +102,9 @@ class Scheduler {
     this.#state.setNode(node);
     if (!old) return this.#queue.event('NodeAdd');
     const same =
-      old.spec === node.spec &&
-      old.status?.allocatable === node.status?.allocatable &&
-      old.metadata.labels === node.metadata.labels;
+      sameJson(old.spec, node.spec) &&
+      sameJson(old.status?.allocatable, node.status?.allocatable) &&
+      sameJson(old.metadata.labels, node.metadata.labels);
     if (!same) this.#queue.event('NodeUpdate');
   }
 

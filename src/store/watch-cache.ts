@@ -10,15 +10,16 @@ import type { FeedConsumer, StoreFeed } from './store-feed.ts';
 import { SortedMap, type Range } from './sorted-map.ts';
 import { StoreError, type Entry, type StoreEvent } from './store.ts';
 
+interface Change {
+  readonly key: string;
+  readonly revision: number;
+  /** What consumers make of the event once for all of them; theirs to write. */
+  derived?: unknown;
+}
+
 export type CacheEvent<T> =
-  | { readonly type: 'put'; readonly key: string; readonly revision: number; readonly object: T; readonly previous?: T }
-  | {
-      readonly type: 'delete';
-      readonly key: string;
-      readonly revision: number;
-      readonly object?: never;
-      readonly previous: T;
-    };
+  | (Change & { readonly type: 'put'; readonly object: T; readonly previous?: T })
+  | (Change & { readonly type: 'delete'; readonly object?: never; readonly previous: T });
 
 /** What a watch calls. All events of one revision come in one batch, in order. Must not throw. */
 export interface CacheSink<T> {

@@ -59,9 +59,8 @@ function valuesWith(term: Term, snapshot: Snapshot): Map<string, number> {
 /** `key=value` domains that pods already there want this pod kept out of. */
 function forbiddenDomains(pod: Pod, snapshot: Snapshot): Set<string> {
   const domains = new Set<string>();
-  for (const { node, pods } of snapshot.nodes) {
-    for (const other of pods.values()) {
-      if (!other.spec.affinity?.podAntiAffinity) continue;
+  for (const { node, shy } of snapshot.shyNodes) {
+    for (const other of shy) {
       for (const term of required(other, 'podAntiAffinity')) {
         const value = node.metadata.labels?.[term.topologyKey];
         if (value !== undefined && about(term, pod)) domains.add(`${term.topologyKey}=${value}`);

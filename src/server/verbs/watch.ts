@@ -165,14 +165,12 @@ function watchEvent(
 }
 
 type Events = Partial<Record<WatchEventType, WatchEvent>>;
-const eventsOf = new WeakMap<AnyKind, WeakMap<CacheEvent<KubeObject>, Events>>();
 
 /** The event of a change: one value for all watchers, so that it is encoded once. */
 function eventOf(kind: AnyKind, change: CacheEvent<KubeObject>, type: WatchEventType): WatchEvent {
-  let ofKind = eventsOf.get(kind);
-  if (!ofKind) eventsOf.set(kind, (ofKind = new WeakMap()));
-  let events = ofKind.get(change);
-  if (!events) ofKind.set(change, (events = {}));
+  const ofKind = (change.derived ??= new Map()) as Map<AnyKind, Events>;
+  let events = ofKind.get(kind);
+  if (!events) ofKind.set(kind, (events = {}));
   // A deletion shows the object as it last was, at the revision that took it away.
   return (events[type] ??= {
     type,
