@@ -4,7 +4,8 @@ import type { H2Client } from './h2-client.ts';
 import type { Measured } from './processes.ts';
 
 const WATCHERS = 100;
-const EVENTS = 100;
+/** Writes of a round, each of another object: writers of one object would wait for each other. */
+export const EVENTS = 100;
 const PACE_MS = 20;
 
 export interface Fanned {

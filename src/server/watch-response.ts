@@ -1,4 +1,5 @@
 // A watch as a response body: one JSON line per event. A line is made once and the same bytes go to every client.
+// Events that come together (many writes become durable at once) go out in one piece, which too is made once.
 // A client that reads slowly is given events as it drains them; what waits for it are references to objects that the
 // server holds anyway. One that falls too far behind is cut off, and comes back with a list of its own.
 
@@ -41,6 +42,7 @@ class WatchWriter implements WatchSink {
   #initial = 0;
   #starting = true;
   #blocked = false;
+  #scheduled = false;
   #ended = false;
 
   constructor(writer: BodyWriter, encode: Encode, stop: () => void) {
@@ -59,13 +61,10 @@ class WatchWriter implements WatchSink {
 
   events(batch: readonly WatchEvent[]): void {
     if (this.#ended) return;
-    if (!this.#blocked && batch.length === 1) {
-      this.#blocked = !this.#writer.write(this.#encode(batch[0]!));
-      return;
-    }
     for (const event of batch) this.#pending.push(event);
     if (this.#starting) this.#initial += batch.length;
-    if (!this.#blocked) this.#flush();
+    if (this.#starting) this.#flush();
+    else this.#schedule();
     if (this.#pending.length - this.#next - this.#initial <= MAX_PENDING) return;
     this.#ended = true;
     this.#pending = [];
@@ -79,6 +78,16 @@ class WatchWriter implements WatchSink {
     if (this.#next === this.#pending.length) this.#writer.end();
   }
 
+  /** At the end of the turn: the store tells all that became durable together one by one, within one. */
+  #schedule(): void {
+    if (this.#scheduled || this.#blocked) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (this.#pending.length > 0) this.#flush();
+    });
+  }
+
   #flush(): void {
     while (!this.#blocked && this.#next < this.#pending.length) {
       const lines: Uint8Array[] = [];
@@ -89,13 +98,25 @@ class WatchWriter implements WatchSink {
         length += line.length;
       }
       this.#initial = Math.max(0, this.#initial - lines.length);
-      this.#blocked = !this.#writer.write(lines.length === 1 ? lines[0]! : join(lines, length));
+      this.#blocked = !this.#writer.write(lines.length === 1 ? lines[0]! : joined(lines, length));
     }
     if (this.#next < this.#pending.length) return;
     this.#pending = [];
     this.#next = 0;
     if (this.#ended) this.#writer.end();
   }
+}
+
+let lastJoined: { readonly lines: readonly Uint8Array[]; readonly bytes: Uint8Array } | undefined;
+
+/** One piece of these lines: the same one for all watchers that are told the same events in turn. */
+function joined(lines: readonly Uint8Array[], length: number): Uint8Array {
+  const last = lastJoined;
+  if (last?.bytes.length === length && last.lines.length === lines.length && lines.every((l, i) => l === last.lines[i]))
+    return last.bytes;
+  const bytes = join(lines, length);
+  lastJoined = { lines, bytes };
+  return bytes;
 }
 
 function join(lines: readonly Uint8Array[], length: number): Uint8Array {
