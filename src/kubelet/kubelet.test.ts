@@ -718,6 +718,28 @@ describe('trouble', () => {
     expect((await n.pod('p'))?.status?.phase).toBe('Running');
   });
 
+  it('an exit is seen even while an older answer is under way', async () => {
+    const n = await node();
+    const slow = n.runtime as unknown as { containerStatus: (id: string) => Promise<unknown> };
+    const original = slow.containerStatus.bind(n.runtime);
+    let first = true;
+    slow.containerStatus = async (id) => {
+      const answer = await original(id);
+      if (!first) return answer;
+      first = false;
+      // It ends right after the runtime has said that it runs.
+      n.runtime.crash(id, 3);
+      await new Promise<void>((resolve) => void n.server.clock.setTimer(SECOND, resolve));
+      return answer;
+    };
+    await n.create({ name: 'p', restartPolicy: 'Never' });
+    await n.settle(3 * SECOND);
+    expect((await n.pod('p'))?.status).toMatchObject({
+      phase: 'Failed',
+      containerStatuses: [{ state: { terminated: { exitCode: 3 } } }],
+    });
+  });
+
   it('events that were missed are made up for by listing', async () => {
     const n = await node();
     await n.create({ name: 'p', restartPolicy: 'Never' });

@@ -67,7 +67,10 @@ export class PodRuntime {
     this.sandboxes = this.sandboxes.filter((s) => s.id !== id);
   }
 
+  /** Answers may overtake each other: a container never goes back to an earlier state. */
   put(container: ContainerStatus): void {
+    const known = this.find(container.id);
+    if (known && ORDER[container.state] < ORDER[known.state]) return;
     this.version++;
     const others = this.instances(container.name).filter((c) => c.id !== container.id);
     this.#containers.set(
@@ -86,6 +89,8 @@ export class PodRuntime {
     }
   }
 }
+
+const ORDER = { created: 0, running: 1, unknown: 1, exited: 2 } as const;
 
 /** Anything that is not over: stopping it is needed before its pod is gone. */
 export const isAlive = (container: ContainerStatus): boolean =>

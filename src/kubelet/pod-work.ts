@@ -42,7 +42,7 @@ export class PodWork {
   readonly objects: PodObjects;
   readonly #token: TokenSource;
   readonly #probes = new Map<string, ContainerProbes>();
-  readonly #refreshing = new Map<string, Promise<void>>();
+  readonly #refreshing = new Map<string, { readonly exited: boolean; readonly done: Promise<void> }>();
   readonly resizer: PodResizer;
   /** As the API has it, but with the resources it holds. */
   pod: Pod;
@@ -171,12 +171,17 @@ export class PodWork {
 
   /** Asks the runtime about a container and takes the answer in. */
   refresh(id: string, exited = false): Promise<void> {
-    let running = this.#refreshing.get(id);
-    if (!running) {
-      running = this.#refresh(id, exited).finally(() => this.#refreshing.delete(id));
-      this.#refreshing.set(id, running);
-    }
-    return running;
+    const running = this.#refreshing.get(id);
+    if (running && (running.exited || !exited)) return running.done;
+    // The answer under way may have been given before the container ended: it is asked for again.
+    const first = running
+      ? running.done.catch(() => {}).then(() => this.#refresh(id, exited))
+      : this.#refresh(id, exited);
+    const done = first.finally(() => {
+      if (this.#refreshing.get(id)?.done === done) this.#refreshing.delete(id);
+    });
+    this.#refreshing.set(id, { exited, done });
+    return done;
   }
 
   async #refresh(id: string, exited: boolean): Promise<void> {

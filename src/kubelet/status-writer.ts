@@ -135,7 +135,10 @@ export class StatusWriter {
       else this.#pod = fresh;
     } catch (error) {
       if (isReason(error, 'NotFound')) this.close();
-      else if (!this.#signal.aborted) this.#env.log.warn('cannot read pod', { pod: this.#pod.metadata.name, error });
+      else if (!this.#signal.aborted) {
+        this.#env.log.warn('cannot read pod', { pod: this.#pod.metadata.name, error });
+        await new Promise<void>((resolve) => void this.#env.clock.setTimer(RETRY.first, resolve));
+      }
     }
   }
 }
