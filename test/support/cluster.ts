@@ -47,6 +47,11 @@ export class TestCluster {
     return new Kubectl(this.#versions.get(version)!, this.kubeconfig, join(this.dir, `kubectl-${version}`));
   }
 
+  /** Where the newest kubectl is, a static binary. */
+  get kubectlPath(): string {
+    return [...this.#versions.values()].at(-1)!;
+  }
+
   /** Runs `coracle <args> --name <this>` to its end; never rejects. */
   cli(...args: string[]): Promise<Outcome> {
     return new Promise((resolve, reject) => {
@@ -189,6 +194,43 @@ export function podManifest(
         { name: 'main', image: IMAGE, command: ['sh', '-c', script], ...more.container },
         ...((more.spec as { containers?: object[] } | undefined)?.containers ?? []),
       ],
+    },
+  });
+}
+
+/** A Deployment of web servers on port 8080 (`http`) that answer with their name and `version`. */
+export function webManifest(
+  name: string,
+  options: { replicas?: number; version?: string; spec?: object; pod?: object; container?: object } = {},
+): string {
+  const { replicas = 2, version = '1', spec, pod, container } = options;
+  const script = 'mkdir /tmp/w; echo "$HOSTNAME $VERSION" > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w';
+  return JSON.stringify({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, labels: { app: name } },
+    spec: {
+      replicas,
+      selector: { matchLabels: { app: name } },
+      ...spec,
+      template: {
+        metadata: { labels: { app: name } },
+        spec: {
+          terminationGracePeriodSeconds: 0,
+          ...pod,
+          containers: [
+            {
+              name: 'web',
+              image: IMAGE,
+              command: ['sh', '-c', script],
+              env: [{ name: 'VERSION', value: version }],
+              ports: [{ name: 'http', containerPort: 8080 }],
+              readinessProbe: { httpGet: { path: '/', port: 'http' }, periodSeconds: 1 },
+              ...container,
+            },
+          ],
+        },
+      },
     },
   });
 }

@@ -91,6 +91,24 @@ export class Kubectl {
     return err.trim();
   }
 
+  /** Runs in a terminal of that size, with `keys` typed into it. `out` is what the terminal showed. */
+  typed(command: string, keys: string, { rows, columns }: { rows: number; columns: number }): Promise<Outcome> {
+    const quoted = [this.#binary, ...this.#flags, ...words(command)].map((word) => `'${word}'`).join(' ');
+    const script = `stty rows ${rows} cols ${columns}; exec ${quoted}`;
+    return new Promise((resolve) => {
+      const child = spawn('script', ['-qec', script, '/dev/null'], { env: this.#env, stdio: 'pipe' });
+      this.#children.add(child);
+      let [out, err] = ['', ''];
+      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      child.once('close', (code) => {
+        this.#children.delete(child);
+        resolve({ code: code ?? 255, out, err });
+      });
+      child.stdin.end(keys);
+    });
+  }
+
   /** Starts a command that goes on; `line` resolves with the next line it prints. */
   start(command: string): { line(): Promise<string>; stop(): void } {
     const child = spawn(this.#binary, [...this.#flags, ...words(command)], {
