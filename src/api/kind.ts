@@ -86,6 +86,8 @@ export interface KindDefinition<T extends KubeObject> {
 
   /** Has /status: the main resource ignores status, /status ignores the rest. */
   readonly status?: {
+    /** A write to status leaves labels, annotations, finalizers and owners alone: custom resources, and some newer kinds. */
+    readonly keepsMetadata?: boolean;
     /**
      * What `default` does to status alone. Where it is given, a write to status that sends the rest back as it was read
      * need not be defaulted there.

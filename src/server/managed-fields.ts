@@ -10,7 +10,7 @@ import type { KubeObject } from '../api/object.ts';
 import { storageKind } from './kind-registry.ts';
 import { formOf } from './forms.ts';
 import type { Call } from './call.ts';
-import { hasOpenMetadata } from './write-rules.ts';
+import { keptMetadata } from './write-rules.ts';
 
 /** Records in `draft` what this request changes against `old`; undefined for a new object. */
 export function touchManagedFields(
@@ -67,7 +67,6 @@ function inVersion(call: Call, kind: AnyKind, apiVersion: string, object: KubeOb
 }
 
 const MAIN: FieldTree = { 'f:status': {} };
-const META: FieldTree = { 'f:labels': {}, 'f:annotations': {}, 'f:finalizers': {}, 'f:ownerReferences': {} };
 const resets = new WeakMap<AnyKind, FieldTree>();
 
 /** What this endpoint leaves alone and so gives nobody: status in the main resource, the rest in status. */
@@ -79,7 +78,8 @@ function resetOf(kind: AnyKind, subresource: string | undefined): FieldTree | un
     for (const name of kind.schema.fields.keys()) {
       if (!['apiVersion', 'kind', 'metadata', 'status'].includes(name)) out[`f:${name}`] = {};
     }
-    out['f:metadata'] = hasOpenMetadata(kind) ? { 'f:ownerReferences': {} } : META;
+    const kept = keptMetadata(kind).map((key): [string, FieldTree] => [`f:${key}`, {}]);
+    if (kept.length) out['f:metadata'] = Object.fromEntries(kept);
     resets.set(kind, (reset = out));
   }
   return reset;

@@ -29,34 +29,23 @@ export function keepForMain(draft: KubeObject, old: KubeObject): void {
   else (draft as WithStatus).status = status;
 }
 
-/**
- * Kinds whose status endpoint lets labels, annotations and finalizers through: the kubelet writes some that way, and the
- * deployment controller its revision.
- */
-const OPEN_METADATA = new Set([
-  'pods',
-  'nodes',
-  'namespaces',
-  'services',
-  'persistentvolumes',
-  'persistentvolumeclaims',
-  'replicationcontrollers',
-  'deployments.apps',
-  'replicasets.apps',
-  'daemonsets.apps',
-]);
-export const hasOpenMetadata = (kind: AnyKind) => !kind.group && OPEN_METADATA.has(kind.plural);
 const METADATA_OF_MAIN = ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const;
+/** What the status endpoint of a kind leaves alone of the metadata, where it does not leave all alone: by resource. */
+const KEPT_METADATA: Readonly<Record<string, readonly (typeof METADATA_OF_MAIN)[number][]>> = {
+  pods: ['ownerReferences'],
+  'deployments.apps': ['labels'],
+};
+const NOTHING: readonly never[] = [];
+export const keptMetadata = (kind: AnyKind): readonly (keyof ObjectMeta)[] =>
+  kind.status?.keepsMetadata ? METADATA_OF_MAIN : (KEPT_METADATA[kind.resource] ?? NOTHING);
 
-/** The status endpoint leaves everything else alone. */
+/** The status endpoint leaves everything else alone, but for the metadata of most kinds. */
 export function keepForStatus(kind: AnyKind, draft: KubeObject, old: KubeObject): void {
   const target = draft as unknown as Record<string, unknown>;
   const source = old as unknown as Record<string, unknown>;
   for (const key in target) if (key !== 'metadata' && key !== 'status') delete target[key];
   for (const key in source) if (key !== 'metadata' && key !== 'status') target[key] = source[key];
-  const open = OPEN_METADATA.has(kind.resource);
-  for (const key of METADATA_OF_MAIN)
-    if (!open || key === 'ownerReferences') restore(draft.metadata, old.metadata, key);
+  for (const key of keptMetadata(kind)) restore(draft.metadata, old.metadata, key);
 }
 
 function restore<K extends keyof ObjectMeta>(draft: ObjectMeta, old: ObjectMeta, key: K): void {
