@@ -8,6 +8,7 @@ import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import { Pki, apiServerNames, type KeyPair } from '../host/pki.ts';
 import { httpForward } from '../host/http-forward.ts';
+import { processMetrics } from '../host/process-metrics.ts';
 import { listen, type Listener } from '../host/listener.ts';
 import { headerInflater } from '../host/spdy-headers.ts';
 import { tokenSigner } from '../host/token-signer.ts';
@@ -19,6 +20,7 @@ import { Discovery } from '../server/discovery.ts';
 import { discoveryHandler, openApiHandler } from '../server/discovery-handler.ts';
 import { healthHandler } from '../server/health.ts';
 import { createHttpHandler } from '../server/http.ts';
+import { metricsHandler } from '../server/metrics-handler.ts';
 import type { PathHandler } from '../server/http-exchange.ts';
 import { OpenApi } from '../server/openapi.ts';
 import type { Descriptions } from '../server/openapi-schemas.ts';
@@ -125,19 +127,36 @@ export class ApiFront {
     );
   }
 
-  #paths({ server }: ControlPlane): PathHandler[] {
+  #paths({ server, metrics, bootstrapped }: ControlPlane): PathHandler[] {
     const log = this.#options.env.log.child('apiserver');
+    processMetrics(metrics);
     const openApi = new OpenApi(server.kinds, { version: GIT_VERSION, descriptions: loadDescriptions });
     return [
-      healthHandler([{ name: 'store', check: () => void server.caches.store.revision }], (name, error) =>
-        log.warn('health check failed', { check: name, error }),
+      healthHandler(
+        [
+          // A store that was lost or closed refuses this.
+          { name: 'etcd', check: async () => void (await server.caches.store.get('/')) },
+          { name: 'informer-sync', check: () => synced(server.caches), endpoints: ['readyz'] },
+          ...[...bootstrapped.keys()].map((name) => ({ name, check: () => checkDone(bootstrapped.get(name)) })),
+        ],
+        (name, error) => log.warn('health check failed', { check: name, error }),
       ),
+      metricsHandler(metrics),
       versionHandler(versionInfo()),
       discoveryHandler(new Discovery(server.kinds)),
       openApiHandler(openApi),
       ...openIdHandlers(ISSUER, `https://${this.#options.clusterIp}`, [this.#signer.jwk]),
     ];
   }
+}
+
+/** Resolves when every kind in use has been read. */
+async function synced(caches: Caches): Promise<void> {
+  await Promise.all([...caches.storages()].map(({ cache }) => cache.ready));
+}
+
+function checkDone(done: boolean | undefined): void {
+  if (!done) throw new Error('not finished');
 }
 
 async function loadDescriptions(): Promise<Descriptions> {

@@ -5,6 +5,7 @@ import { builtinKinds } from '../api/kinds/index.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
+import { Metrics } from '../base/metrics.ts';
 import { Client } from '../client/client.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { roleOf } from '../client/controller-rbac.ts';
@@ -13,6 +14,7 @@ import { controllersOf } from '../controllers/index.ts';
 import { runScheduler } from '../scheduler/scheduler.ts';
 import { admissionPlugins, type AdmissionOptions } from '../server/admission/index.ts';
 import type { Authorizer } from '../server/authorizer.ts';
+import { apiMetrics } from '../server/api-metrics.ts';
 import { bindController, NODE_RULES, nodesBinding } from '../server/authz/bootstrap-policy.ts';
 import { bootstrapRbac } from '../server/authz/bootstrap.ts';
 import { NodeAuthorizer } from '../server/authz/node.ts';
@@ -52,12 +54,25 @@ export interface ControlPlaneOptions {
   /** As upstream's --controllers: `*`, names, `-names`. */
   readonly selectControllers?: string;
   readonly observe?: OperationHook;
+  /** Of the whole process; its own unless told. */
+  readonly metrics?: Metrics;
   readonly freeze?: boolean;
 }
+
+const HOOKS = {
+  system: [
+    'poststarthook/start-system-namespaces-controller',
+    'poststarthook/scheduling/bootstrap-system-priority-classes',
+  ],
+  roles: ['poststarthook/rbac/bootstrap-roles'],
+} as const;
 
 export interface ControlPlane {
   readonly server: ApiServer;
   readonly caches: Caches;
+  readonly metrics: Metrics;
+  /** What of `bootstrap` is done, by upstream's names of the hooks. */
+  readonly bootstrapped: ReadonlyMap<string, boolean>;
   clientOf(user: UserInfo, userAgent: string): Client;
   /** Makes what every cluster has: namespaces, roles, the Service `kubernetes`. The API serves before and meanwhile. */
   bootstrap(): Promise<void>;
@@ -72,6 +87,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const caches = new Caches({ store, log: env.log.child('apiserver'), freeze: options.freeze ?? false });
   const roles = rbacSource(caches);
   const rbac = new RbacAuthorizer(roles);
+  const metrics = options.metrics ?? new Metrics();
   const modes = options.authorization ?? ['Node', 'RBAC'];
   const authorizer = authorizerOf(modes, rbac, caches);
   // All of them have roles, also those that run elsewhere.
@@ -100,17 +116,21 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     ],
     allocators: [['services', new ServiceAllocator(caches, env.random, options.serviceRanges)]],
     ...(options.nodeConnector ? { nodeConnector: options.nodeConnector } : {}),
-    ...(options.observe ? { observe: options.observe } : {}),
+    ...countingHooks(metrics, caches, options.observe),
     ...(options.freeze ? { freeze: true } : {}),
   });
   const clientOf = (user: UserInfo, userAgent: string) => new Client(server.transport(user, userAgent), userAgent);
+  const bootstrapped = new Map<string, boolean>(Object.values(HOOKS).flatMap((all) => all.map((h) => [h, false])));
   return {
     server,
     caches,
+    metrics,
+    bootstrapped,
     clientOf,
     async bootstrap() {
       await roles.ready;
       await bootstrapSystem(server);
+      for (const hook of HOOKS.system) bootstrapped.set(hook, true);
       await Promise.all([
         bootstrapRbac(server, {
           clusterRoles: definitions.map(roleOf),
@@ -121,15 +141,27 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         }),
         options.advertise ? publishApiServer(server, options.advertise) : undefined,
       ]);
+      for (const hook of HOOKS.roles) bootstrapped.set(hook, true);
     },
-    runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected }, context),
+    runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected, metrics }, context),
     async runScheduler(context) {
       const client = clientOf(SCHEDULER, 'kube-scheduler');
       const informers = createInformerFactory({ client, env }, context);
-      await runScheduler({ client, env, informers }, context);
+      await runScheduler({ client, env, informers, metrics }, context);
     },
     close: () => server.close(),
   };
+}
+
+/** Every operation is counted, and told to `also`. */
+function countingHooks(metrics: Metrics, caches: Caches, also: OperationHook | undefined) {
+  const { audit, observe } = apiMetrics(metrics, caches);
+  if (!also) return { audit, observe };
+  const both: OperationHook = (op, outcome) => {
+    observe(op, outcome);
+    also(op, outcome);
+  };
+  return { audit, observe: both };
 }
 
 function authorizerOf(modes: readonly AuthorizationMode[], rbac: RbacAuthorizer, caches: Caches): Authorizer {

@@ -2,10 +2,12 @@
 
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { Client } from '../client/client.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { runController } from '../client/controller-runtime.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
+import { queueMetrics } from '../client/queue-metrics.ts';
 import { CONTROLLER_MANAGER, serviceAccountUser } from './identities.ts';
 
 export interface ControllersOptions {
@@ -13,6 +15,7 @@ export interface ControllersOptions {
   /** A client of this identity. */
   readonly clientOf: (user: UserInfo, userAgent: string) => Client;
   readonly definitions: readonly ControllerDefinition[];
+  readonly metrics?: Metrics;
 }
 
 /** `*`, `name` and `-name`, comma separated, as upstream's --controllers. Throws for a name that does not exist. */
@@ -38,8 +41,9 @@ export async function runControllerManager(
   await Promise.all(
     options.definitions.map(async (definition) => {
       const client = options.clientOf(serviceAccountUser('kube-system', definition.name), definition.name);
+      const metrics = options.metrics && queueMetrics(options.metrics, definition.name);
       try {
-        await runController(definition, { client, env, informers }, { signal });
+        await runController(definition, { client, env, informers, ...(metrics ? { metrics } : {}) }, { signal });
       } catch (error) {
         if (!signal.aborted) env.log.error('controller ended', { controller: definition.name, error });
       }

@@ -5,6 +5,8 @@
 // `sub` counts the writes of one revision. Compacting up to C removes, for every write up to C, the record it replaced,
 // and the write itself when it is a delete: what remains of the log up to C are the puts of the keys as of C.
 
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { open, type Database, type RootDatabase } from 'lmdb';
 import { StoreError, type Entry, type StoreEvent, type Value } from '../store/store.ts';
@@ -194,6 +196,11 @@ export class LmdbLog {
     }
     if (at.revision <= this.compactRevision) throw new StoreError('compacted', `${id} has been compacted`);
     throw new StoreError('corrupt', `${id} is missing in ${this.#directory.path}`);
+  }
+
+  /** The size of the data file. */
+  get bytes(): number {
+    return statSync(join(this.#directory.path, 'data.mdb')).size;
   }
 
   async close(): Promise<void> {

@@ -126,6 +126,10 @@ export class LmdbStore implements Store {
     await this.#compacting;
   }
 
+  diskBytes(): number {
+    return this.#log.bytes;
+  }
+
   /** Waits for all writes that were called, then ends the watches. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());

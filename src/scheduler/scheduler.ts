@@ -5,6 +5,7 @@ import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { sameJson } from '../api/same-json.ts';
 import { rfc3339, sleep, type Env } from '../base/env.ts';
+import type { Metrics } from '../base/metrics.ts';
 import type { Client } from '../client/client.ts';
 import { createEventRecorder, type EventRecorder } from '../client/event-recorder.ts';
 import type { InformerFactory } from '../client/informer.ts';
@@ -13,6 +14,7 @@ import { ClusterState } from './node-state.ts';
 import { schedule } from './plan.ts';
 import { defaultPlugins } from './plugins/index.ts';
 import { SchedulingQueue } from './queue.ts';
+import { schedulerMetrics } from './scheduler-metrics.ts';
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -21,6 +23,7 @@ export interface SchedulerOptions {
   /** Pods with this `spec.schedulerName` are ours. */
   readonly schedulerName?: string;
   readonly plugins?: readonly Plugin[];
+  readonly metrics?: Metrics;
 }
 
 /** Bindings under way at once. */
@@ -46,6 +49,8 @@ class Scheduler {
   readonly #events: EventRecorder;
   readonly #state = new ClusterState();
   readonly #queue: SchedulingQueue;
+  /** Told of each attempt: whether it found a node, and how many milliseconds it took. */
+  readonly #attempted: (found: boolean, ms: number) => void;
   #start = 0;
   #binding = 0;
   #wake: (() => void) | undefined;
@@ -60,6 +65,7 @@ class Scheduler {
     this.#signal = signal;
     this.#events = createEventRecorder({ client: this.#client, env: this.#env, component: this.#name, signal });
     this.#queue = new SchedulingQueue(this.#env.clock, this.#plugins, () => this.#notify());
+    this.#attempted = schedulerMetrics(options.metrics, this.#name, this.#queue);
   }
 
   async run(): Promise<void> {
@@ -135,8 +141,10 @@ class Scheduler {
   }
 
   #place(pod: Pod): void {
+    const began = this.#env.clock.monotonic();
     const placement = schedule(pod, this.#state, { plugins: this.#plugins, start: this.#start });
     this.#start = (this.#start + placement.seen) % Math.max(1, this.#state.nodes.length);
+    this.#attempted('node' in placement, this.#env.clock.monotonic() - began);
     if (!('node' in placement)) {
       this.#queue.failed(pod.metadata.uid, placement.refusedBy);
       void this.#tell(pod, placement.message);

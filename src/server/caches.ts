@@ -169,6 +169,11 @@ export class Caches {
     storage?.cache.close();
   }
 
+  /** Of all kinds that have been used so far. */
+  storages(): Iterable<Storage> {
+    return this.#storages.values();
+  }
+
   close(): void {
     this.feed.close();
   }

@@ -27,11 +27,12 @@ export function healthHandler(
     paths: ENDPOINTS.flatMap((e) => [`/${e}`, ...of(e).map((c) => `/${e}/${c.name}`)]),
     match: (path) => /^\/(healthz|livez|readyz)(\/|$)/.test(path),
     async handle(exchange, { path }) {
-      const [, endpoint, one, more] = path.replace(/\/$/, '').split('/');
+      const [, endpoint, ...rest] = path.replace(/\/$/, '').split('/');
       const mine = of(endpoint as HealthEndpoint);
-      if (one === undefined) return answer(exchange, endpoint!, mine, failed);
+      const one = rest.join('/');
+      if (!one) return answer(exchange, endpoint!, mine, failed);
       const check = mine.find((c) => c.name === one);
-      if (!check || more !== undefined) return text(exchange, 404, '404 page not found\n');
+      if (!check) return text(exchange, 404, '404 page not found\n');
       const error = await run(check, failed);
       return error ? text(exchange, 500, `internal server error: ${error}\n`) : text(exchange, 200, 'ok');
     },

@@ -21,6 +21,8 @@ export class CacheWatches<T> {
   readonly #prefix: string;
   readonly #ring: EventRing<CacheEvent<T>>;
   readonly #indexOf: ((object: T) => string | undefined) | undefined;
+  /** Events told to watches so far. */
+  told = 0;
   /** By scope, or by scope and index value. */
   readonly #sinks = new Map<string, Set<Sink<T>>>();
 
@@ -45,6 +47,13 @@ export class CacheWatches<T> {
     else this.#sinks.set(target, new Set([entry]));
     this.#replay(scope, after, entry, revision);
     return { stop: () => this.#drop(entry) };
+  }
+
+  /** Watches under way. */
+  get size(): number {
+    let n = 0;
+    for (const group of this.#sinks.values()) n += group.size;
+    return n;
   }
 
   /** Tells the events of one revision. */
@@ -123,6 +132,7 @@ export class CacheWatches<T> {
 
   /** False when the sink is gone. */
   #call(entry: Sink<T>, batch: readonly CacheEvent<T>[]): boolean {
+    this.told += batch.length;
     try {
       entry.sink.events(batch);
     } catch (error) {

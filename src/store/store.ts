@@ -73,6 +73,8 @@ export interface Store {
   compact(revision: number): Promise<void>;
   /** The oldest revision a watch may start after. */
   readonly compactRevision: number;
+  /** Bytes it takes on disk, where it is on one. */
+  diskBytes?(): number;
   close(): Promise<void>;
 }
 

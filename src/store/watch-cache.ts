@@ -78,6 +78,16 @@ export class WatchCache<T> {
     return this.#objects.size;
   }
 
+  /** Watches under way. */
+  get watches(): number {
+    return this.#watches.size;
+  }
+
+  /** Events told to watches so far. */
+  get told(): number {
+    return this.#watches.told;
+  }
+
   /** The store revision this cache is current at. It advances with every write to the store. */
   get revision(): number {
     return Math.max(this.#listed, this.#feed.revision);
