@@ -108,12 +108,19 @@ function first(heap: Heap<Entry>): Entry | undefined {
   return entry;
 }
 
+export interface SeededRandom extends Random {
+  /** What all further draws follow from: give it to `seededRandom` to draw the same again. */
+  state(): readonly number[];
+}
+
 /** A small, fast seeded generator (sfc32). Not for secrets. */
-export function seededRandom(seed: number): Random {
-  let a = 0x9e3779b9 ^ seed;
-  let b = 0x243f6a88;
-  let c = 0xb7e15162;
-  let d = seed | 1;
+export function seededRandom(seed: number, state?: readonly number[]): SeededRandom {
+  let [a, b, c, d] = (state ?? [0x9e3779b9 ^ seed, 0x243f6a88, 0xb7e15162, seed | 1]) as [
+    number,
+    number,
+    number,
+    number,
+  ];
   const step = () => {
     const t = (((a + b) | 0) + d) | 0;
     d = (d + 1) | 0;
@@ -123,8 +130,9 @@ export function seededRandom(seed: number): Random {
     c |= 0;
     return t >>> 0;
   };
-  for (let i = 0; i < 12; i++) step();
+  if (!state) for (let i = 0; i < 12; i++) step();
   return {
+    state: () => [a, b, c, d],
     next: () => step() / 2 ** 32,
     bytes(n) {
       const out = new Uint8Array(n);

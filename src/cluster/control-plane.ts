@@ -56,6 +56,8 @@ export interface ControlPlaneOptions {
   readonly observe?: OperationHook;
   /** Of the whole process; its own unless told. */
   readonly metrics?: Metrics;
+  /** Wraps each component's client. */
+  readonly between?: (client: Client, user: UserInfo, userAgent: string) => Client;
   readonly freeze?: boolean;
 }
 
@@ -119,8 +121,11 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     ...countingHooks(metrics, caches, options.observe),
     ...(options.freeze ? { freeze: true } : {}),
   });
-  const clientOf = (user: UserInfo, userAgent: string) => new Client(server.transport(user, userAgent), userAgent);
   const bootstrapped = new Map<string, boolean>(Object.values(HOOKS).flatMap((all) => all.map((h) => [h, false])));
+  const clientOf = (user: UserInfo, userAgent: string) => {
+    const client = new Client(server.transport(user, userAgent), userAgent);
+    return options.between?.(client, user, userAgent) ?? client;
+  };
   return {
     server,
     caches,

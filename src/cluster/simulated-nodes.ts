@@ -43,6 +43,22 @@ const address = (base: number, index: number, n: number) => {
   return `${base}.${(value >> 16) & 255}.${(value >> 8) & 255}.${value & 255}`;
 };
 
+/** The n-th address of a node's pods, both from 0 on. */
+export const podAddress = (index: number, n: number) => address(10, index + 0x8000, n + 1);
+
+export function simulatedConfig(options: Pick<SimulatedNodeOptions, 'name' | 'index' | 'config'>): KubeletConfig {
+  return kubeletConfig({
+    nodeName: options.name,
+    nodeIPs: [address(172, options.index + 0x1000, 1)],
+    manageCgroups: false,
+    port: 0,
+    clusterDNS: [CLUSTER_DNS],
+    version: KUBERNETES_VERSION,
+    ...options.config,
+    labels: { [SIMULATED_LABEL]: 'true', ...options.config?.labels },
+  });
+}
+
 export function simulatedNode(
   options: SimulatedNodeOptions,
   { env, clientOf }: { readonly env: Env; readonly clientOf: (user: UserInfo, userAgent: string) => Client },
@@ -54,16 +70,7 @@ export function simulatedNode(
     ...(scenario ? { scenario } : {}),
   });
   const host = new MemoryHost({ machine: { hostname: name }, forgetful: true });
-  const config = kubeletConfig({
-    nodeName: name,
-    nodeIPs: [address(172, index + 0x1000, 1)],
-    manageCgroups: false,
-    port: 0,
-    clusterDNS: [CLUSTER_DNS],
-    version: KUBERNETES_VERSION,
-    ...options.config,
-    labels: { [SIMULATED_LABEL]: 'true', ...options.config?.labels },
-  });
+  const config = simulatedConfig(options);
   return {
     name,
     runtime,

@@ -1,32 +1,39 @@
-// `coracle/testing`: a whole cluster inside a test. The control plane and the kubelets are the real ones, the store is in
-// memory, containers are simulated, and time stands still until the test moves it.
+// `coracle/testing`: a whole cluster inside a test. The control plane is the real one over a store in memory, containers
+// are simulated, and time stands still until the test moves it. No root, no port, no disk, nothing left behind.
 
 import type { AnyKind } from '../api/kind.ts';
-import type { KubeObject } from '../api/object.ts';
+import { keyOf, type KubeObject, type ObjectRef } from '../api/object.ts';
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
 import { realClock } from '../base/real-env.ts';
-import { drainMicrotasks, seededRandom, VirtualClock } from '../base/virtual-clock.ts';
-import type { Client } from '../client/client.ts';
-import { MemoryStore } from '../store/memory-store.ts';
-import type { Scenario } from '../kubelet/simulated-runtime.ts';
-import { secretSigner } from '../host/token-signer.ts';
+import { Client } from '../client/client.ts';
+import { prefixOf } from '../server/caches.ts';
 import type { OperationHook } from '../server/pipeline.ts';
-import { authentication } from './authentication.ts';
-import { createControlPlane, type ControlPlane } from './control-plane.ts';
-import { LOOPBACK } from './identities.ts';
-import { simulatedNode, type SimulatedNode } from './simulated-nodes.ts';
+import type { Change } from './change-log.ts';
+import { ClusterLife, nodeName, type LifeOptions, type Remains, type Scenario } from './cluster-life.ts';
 import { parseDuration } from './duration.ts';
+import { openPort, type EmbeddedPort } from './embedded-port.ts';
+import { LOOPBACK } from './identities.ts';
+import type { SimulatedNode } from './simulated-nodes.ts';
+
+export type { Author, Change } from './change-log.ts';
+export type { Scenario, SimulatedContainer } from './cluster-life.ts';
+export type { ContainerBehaviour } from '../kubelet/simulated-behaviour.ts';
 
 export interface TestClusterOptions {
-  /** Simulated nodes; 1 unless told. */
+  /** Simulated nodes `node-1`, `node-2`, ...; 1 unless told. */
   readonly nodes?: number;
+  /**
+   * `simulated` (the default): the kubelet's plan and status over containers that are records; light enough for
+   * thousands of nodes. `full`: a whole kubelet per node over a simulated runtime, with volumes, probes and events.
+   */
+  readonly kubelet?: 'simulated' | 'full';
   /** `virtual` (the default): time moves by `advance` and `settle` only. `real`: the machine's clock. */
   readonly time?: 'virtual' | 'real';
   /** The same seed gives the same history. Taken at random, and told by `seed`, when absent. */
   readonly seed?: number;
-  /** What containers do; by pod annotations `simulator.coracle.dev/*` unless told. */
+  /** What containers do; by pod annotations `simulator.coracle.dev/*` where it does not say. */
   readonly scenario?: Scenario;
   /** Which controllers run, as upstream's --controllers; `*` unless told. */
   readonly controllers?: string;
@@ -34,127 +41,126 @@ export interface TestClusterOptions {
   readonly log?: Logger;
   /** Freezes objects that were read, so that code changing them fails; on unless told. */
   readonly freeze?: boolean;
-  /** No events from nodes: for simulations of thousands. */
-  readonly quiet?: boolean;
   /** Told of every operation that has ended, whoever asked. */
   readonly observe?: OperationHook;
+  /** Wraps each component's client: for simulations that lose, delay and repeat messages. */
+  readonly between?: (client: Client, user: UserInfo, userAgent: string) => Client;
 }
 
-/** What pods find in kube-root-ca.crt: nothing in this process speaks TLS. */
-const NO_CERTIFICATE = 'an embedded cluster has no certificates\n';
+/** A moment of a cluster: its objects, revisions, history, time and random state. See `TestCluster.fork`. */
+export class Snapshot {
+  /** @internal */
+  readonly remains: Remains;
+  /** @internal */
+  constructor(remains: Remains) {
+    this.remains = remains;
+  }
+}
+
+/** The objects of a cluster as they were at some time. */
+export interface PastView {
+  get<T extends KubeObject>(kind: AnyKind, ref: ObjectRef): T | undefined;
+  list<T extends KubeObject>(kind: AnyKind, namespace?: string): readonly T[];
+}
+
 /** The most virtual time `settle` lets pass: a cluster that is never quiet is a finding, not a hang. */
 const SETTLE_LIMIT = 60 * 60_000;
+/** In real time, settled is what has been still for so long, in milliseconds. */
+const STILL = 100;
 
 export class TestCluster implements AsyncDisposable {
   /** As an administrator (system:masters). */
   readonly client: Client;
-  readonly env: Env;
   readonly seed: number;
-  readonly nodes: readonly SimulatedNode[];
-  readonly #plane: ControlPlane;
-  readonly #clock: VirtualClock | undefined;
-  readonly #abort = new AbortController();
-  readonly #running: Promise<unknown>[] = [];
-  readonly #stopNode = new Map<string, () => Promise<void>>();
+  readonly #options: LifeOptions;
+  #life: ClusterLife;
+  #port: EmbeddedPort | undefined;
+  #settling: Promise<void> | undefined;
 
-  private constructor(options: TestClusterOptions) {
-    this.seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
-    this.#clock = options.time === 'real' ? undefined : new VirtualClock();
-    this.env = { clock: this.#clock ?? realClock, random: seededRandom(this.seed), log: options.log ?? silentLogger };
-    this.#plane = createControlPlane({
-      env: this.env,
-      store: new MemoryStore(),
-      clusterCidr: '10.244.0.0/16',
-      handlers: (caches) =>
-        authentication(caches, { env: this.env, signer: secretSigner(this.env.random.bytes(32)) }).handlers,
-      rootCa: NO_CERTIFICATE,
-      freeze: options.freeze ?? true,
-      ...(options.controllers ? { selectControllers: options.controllers } : {}),
-      ...(options.observe ? { observe: options.observe } : {}),
-    });
+  private constructor(options: LifeOptions, remains?: Remains) {
+    this.#options = options;
+    this.seed = options.seed;
+    this.#life = new ClusterLife(options, remains);
     this.client = this.clientFor(LOOPBACK, 'test');
-    this.nodes = Array.from({ length: options.nodes ?? 1 }, (_, index) =>
-      simulatedNode(
-        {
-          name: `node-${index + 1}`,
-          index,
-          ...(options.scenario ? { scenario: options.scenario } : {}),
-          ...(options.quiet ? { quiet: true } : {}),
-        },
-        { env: this.env, clientOf: (user, agent) => this.clientFor(user, agent) },
-      ),
-    );
   }
 
   /** A running cluster whose nodes are Ready. */
   static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const cluster = new TestCluster(options);
-    await cluster.#begin(options);
-    return cluster;
+    const cluster = new TestCluster({
+      nodes: options.nodes ?? 1,
+      kubelet: options.kubelet ?? 'simulated',
+      time: options.time ?? 'virtual',
+      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
+      scenario: options.scenario,
+      controllers: options.controllers,
+      scheduler: options.scheduler ?? true,
+      log: options.log ?? silentLogger,
+      freeze: options.freeze ?? true,
+      token: crypto.randomUUID(),
+      observe: options.observe,
+      between: options.between,
+    });
+    return cluster.#begin();
   }
 
-  async #begin(options: TestClusterOptions): Promise<void> {
-    const context = { signal: this.#abort.signal };
-    await this.#plane.bootstrap();
-    this.#running.push(this.#plane.runControllers(context));
-    if (options.scheduler !== false) this.#running.push(this.#plane.runScheduler(context));
-    for (const running of this.#running) this.#report(running);
-    for (const node of this.nodes) this.startNode(node.name);
+  async #begin(): Promise<this> {
+    await this.#life.begin();
     await this.settle();
+    return this;
   }
 
-  #report(running: Promise<unknown>): void {
-    running.catch((error: unknown) => this.env.log.error('component ended', { error }));
+  get env(): Env {
+    return this.#life.env;
+  }
+
+  /** The nodes; those with kubelets of their own (`kubelet: 'full'`) with what runs on them. */
+  get nodes(): readonly ({ readonly name: string } & Partial<SimulatedNode>)[] {
+    const { nodes } = this.#life;
+    return nodes.length ? nodes : Array.from({ length: this.#options.nodes }, (_, i) => ({ name: nodeName(i) }));
   }
 
   /** Starts a stopped node again: its containers are as they were. */
   startNode(name: string): void {
-    const node = this.nodes.find((n) => n.name === name);
-    if (!node) throw new Error(`there is no node ${name}`);
-    if (this.#stopNode.has(name)) throw new Error(`node ${name} is running`);
-    const stop = new AbortController();
-    const running = node.run({ signal: AbortSignal.any([stop.signal, this.#abort.signal]) });
-    this.#running.push(running);
-    this.#report(running);
-    this.#stopNode.set(name, async () => {
-      stop.abort(new Error(`node ${name} stopped`));
-      await running.catch(() => {});
-    });
+    this.#life.startNode(name);
   }
 
-  /** Silences a node's kubelet, as when the machine is cut off: its containers go on, its lease does not. */
+  /** Silences a node, as when its machine is cut off: its containers go on, its lease does not. */
   async stopNode(name: string): Promise<void> {
-    const stop = this.#stopNode.get(name);
-    if (!stop) throw new Error(`node ${name} is not running`);
-    this.#stopNode.delete(name);
-    await stop();
+    await this.#life.stopNode(name);
   }
 
-  /** A client of any identity: RBAC applies as on a real cluster. */
+  /** A client of any identity: RBAC applies as on a real cluster. It stays good when the cluster is restored. */
   clientFor(user: UserInfo, userAgent = 'test'): Client {
-    return this.#plane.clientOf(user, userAgent);
+    return new Client((op, options) => this.#life.plane.server.transport(user, userAgent)(op, options), userAgent);
   }
 
   /** Lets time pass: `'10m'`, `'1h30m'`, or milliseconds. In real time it waits. */
   async advance(duration: string | number): Promise<void> {
     const ms = typeof duration === 'number' ? duration : parseDuration(duration);
-    if (this.#clock) await this.#clock.advance(ms);
+    const { clock } = this.#life;
+    if (clock) await clock.advance(ms);
     else await new Promise<void>((resolve) => realClock.setTimer(ms, resolve));
   }
 
   /**
    * Runs until nothing is left to do: every queue is empty and no timer but background ones (leases, periodic reports,
-   * distant deadlines) is set. Rejects when that does not happen within an hour of virtual time.
+   * distant deadlines) is set. Rejects, naming the seed, when that does not happen within an hour of virtual time.
+   * In real time it waits until nothing has been written for a while.
    */
   async settle(): Promise<void> {
-    if (!this.#clock) return drainMicrotasks();
-    const limit = this.#clock.now() + SETTLE_LIMIT;
-    await this.#clock.advance(0);
-    for (;;) {
-      const next = this.#clock.nextForeground();
-      if (next === undefined) return;
+    const { clock, store } = this.#life;
+    if (!clock) {
+      for (let seen = -1; seen !== store.revision;) {
+        seen = store.revision;
+        await this.advance(STILL);
+      }
+      return;
+    }
+    const limit = clock.now() + SETTLE_LIMIT;
+    await clock.advance(0);
+    for (let next = clock.nextForeground(); next !== undefined; next = clock.nextForeground()) {
       if (next > limit) throw new Error(`the cluster is still busy after an hour of its time (seed ${this.seed})`);
-      await this.#clock.advanceTo(next);
+      await clock.advanceTo(next);
     }
   }
 
@@ -168,10 +174,76 @@ export class TestCluster implements AsyncDisposable {
     return (await this.client.list(kind, { namespace })).items as unknown as readonly T[];
   }
 
+  /** Every change since the start (or after a revision) with its time and author, in order. */
+  history(after = 0): readonly Change[] {
+    return this.#life.log.changes(after);
+  }
+
+  /** The objects as they were at a time, in milliseconds since the epoch. */
+  at(time: number): PastView {
+    const all = <T>(kind: AnyKind) => this.#life.log.at(prefixOf(kind), time) as T[];
+    return {
+      get: <T extends KubeObject>(kind: AnyKind, ref: ObjectRef) =>
+        all<T>(kind).find((o) => keyOf(o) === (ref.namespace ? `${ref.namespace}/${ref.name}` : ref.name)),
+      list: <T extends KubeObject>(kind: AnyKind, namespace?: string) =>
+        all<T>(kind).filter((o) => namespace === undefined || o.metadata.namespace === namespace),
+    };
+  }
+
+  /**
+   * Keeps this moment: objects, revisions, history, time, random state. What only lives in components is not kept, as it
+   * is not in a real cluster: queues, back-offs and probe counts begin anew, containers that run go on running.
+   */
+  snapshot(): Snapshot {
+    return new Snapshot(this.#life.remains());
+  }
+
+  /** Another cluster that goes on from this moment (or a snapshot's); the two know nothing of each other. */
+  async fork(from: Snapshot = this.snapshot()): Promise<TestCluster> {
+    return new TestCluster(this.#options, from.remains).#begin();
+  }
+
+  /** Takes this cluster back to a snapshot: its components are restarted, its clients stay good, its port closes. */
+  async restore({ remains }: Snapshot): Promise<void> {
+    await this.#closePort();
+    await this.#life.end();
+    this.#life = new ClusterLife(this.#options, remains);
+    await this.#begin();
+  }
+
+  /** Opens a port on loopback for kubectl and others; after each request of theirs the cluster settles by itself. */
+  async listen({ port = 0 }: { readonly port?: number } = {}): Promise<string> {
+    if (!this.#port) {
+      const { env, plane, authenticator } = this.#life;
+      const { token } = this.#options;
+      const served = () => this.#settleSoon();
+      this.#port = await openPort({ env, server: plane.server, authenticator, token, port, served });
+    }
+    return this.#port.url;
+  }
+
+  /** The administrator's kubeconfig, as YAML. `listen` comes first. */
+  kubeconfig(): string {
+    if (!this.#port) throw new Error('the cluster has no port: call listen() first');
+    return this.#port.kubeconfig;
+  }
+
+  #settleSoon(): void {
+    this.#settling ??= this.settle()
+      .catch((error: unknown) => this.env.log.warn('not settled', { error }))
+      .finally(() => (this.#settling = undefined));
+  }
+
+  async #closePort(): Promise<void> {
+    const port = this.#port;
+    this.#port = undefined;
+    await port?.close();
+    await this.#settling;
+  }
+
   async stop(): Promise<void> {
-    this.#abort.abort(new Error('the cluster stopped'));
-    await Promise.allSettled(this.#running);
-    this.#plane.close();
+    await this.#closePort();
+    await this.#life.end();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -57,7 +57,10 @@ export function behaviourOf(annotations: Readonly<Record<string, string>>, conta
 
 const CALM: ContainerBehaviour = {};
 
-export function annotatedBehaviour(container: ContainerConfig, sandbox: SandboxConfig): ContainerBehaviour {
+export function annotatedBehaviour(
+  container: Pick<ContainerConfig, 'name'>,
+  sandbox: Pick<SandboxConfig, 'annotations'>,
+): ContainerBehaviour {
   for (const key in sandbox.annotations) {
     if (key.startsWith(PREFIX)) return behaviourOf(sandbox.annotations, container.name);
   }

@@ -18,6 +18,8 @@ export interface SimulatedNodeSpec {
   /** Writes as this node: its Node, its Lease, the status of its pods. */
   readonly client: Client;
   readonly machine?: Partial<Machine>;
+  /** Silences this node alone when it aborts, as when its machine is cut off. */
+  readonly signal?: AbortSignal;
 }
 
 export interface SimulatedNodesDependencies {
@@ -40,8 +42,25 @@ export async function runSimulatedNodes(
 ): Promise<void> {
   const { env, nodes, informers } = deps;
   const homes = new Map<string, SimulatedPodHome>();
-  const agents = nodes.map((node, index) => startNode(deps, node, index, homes, signal));
   const pods = new Map<string, SimulatedPod>();
+  const agents = nodes.map(async (node, index) => {
+    const own = node.signal ? AbortSignal.any([signal, node.signal]) : signal;
+    const silence = () => {
+      const home = homes.get(node.config.nodeName);
+      homes.delete(node.config.nodeName);
+      for (const [uid, pod] of pods) {
+        if (pod.home !== home) continue;
+        pod.close();
+        pods.delete(uid);
+      }
+    };
+    node.signal?.addEventListener('abort', silence, { once: true });
+    try {
+      await startNode(deps, node, index, homes, own);
+    } catch (error) {
+      if (!node.signal?.aborted) throw error;
+    }
+  });
   const changed = (pod: Pod | undefined, old: Pod | undefined) => {
     if (old && old.metadata.uid !== pod?.metadata.uid) {
       pods.get(old.metadata.uid!)?.close();

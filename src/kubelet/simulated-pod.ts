@@ -1,6 +1,7 @@
 // One pod of a simulated node: the kubelet's plan, carried out on records at once.
 
 import { isReason } from '../api/errors.ts';
+import type { Container } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
@@ -26,6 +27,8 @@ export interface SimulatedPodHome {
   readonly address: () => string;
 }
 
+/** Milliseconds: the first crash back-off. */
+const BACKGROUND_WAIT = 10_000;
 const CALM: ContainerBehaviour = {};
 const NO_BLOCKS = new Map<string, never>();
 const NO_MESSAGES = new Map<string, string>();
@@ -81,6 +84,8 @@ export class SimulatedPod {
         imageId: imageID,
       });
       this.#ids++;
+      const target = this.#pod.spec.containers.find((c) => c.name === name);
+      if (target) this.#live(id, target, (this.#home.behaviour ?? annotated)(this.#pod, name, restartCount), startedAt);
     }
   }
 
@@ -117,6 +122,10 @@ export class SimulatedPod {
       labels: {},
       annotations: {},
     };
+  }
+
+  get home(): SimulatedPodHome {
+    return this.#home;
   }
 
   update(pod: Pod): void {
@@ -219,21 +228,33 @@ export class SimulatedPod {
   #run({ target, attempt }: StartAction, behaviour: ContainerBehaviour): void {
     const { name, image = '' } = target.container;
     const id = this.#id();
-    this.#behaviours.set(id, behaviour);
     this.#runtime.put(this.#record(id, name, attempt, image));
-    const { exitAfter, readyAfter, startError } = behaviour;
+    const { startError } = behaviour;
     if (startError) return this.#exit(id, 128, 'StartError', startError);
+    this.#live(id, target.container, behaviour, this.#home.env.clock.now());
+  }
+
+  /** Sets the timers of a container that runs since `startedAt`. */
+  #live(
+    id: string,
+    { readinessProbe }: Pick<Container, 'readinessProbe'>,
+    behaviour: ContainerBehaviour,
+    startedAt: number,
+  ): void {
+    this.#behaviours.set(id, behaviour);
+    const { clock } = this.#home.env;
+    const { exitAfter, readyAfter } = behaviour;
     if (exitAfter !== undefined) {
-      this.#exits.push(
-        this.#home.env.clock.setTimer(exitAfter, () => {
-          this.#exit(id, behaviour.exitCode ?? 0, behaviour.exitReason);
-          this.#look();
-        }),
-      );
+      const exit = () => {
+        this.#exit(id, behaviour.exitCode ?? 0, behaviour.exitReason);
+        this.#look();
+      };
+      this.#exits.push(clock.setTimer(startedAt + exitAfter - clock.now(), exit));
     }
-    const { readinessProbe } = target.container;
-    const ready = readyAfter ?? (readinessProbe?.initialDelaySeconds ?? 0) * 1000;
-    if (readinessProbe && ready > 0) this.#exits.push(this.#home.env.clock.setTimer(ready, () => this.#look()));
+    const ready = startedAt + (readyAfter ?? (readinessProbe?.initialDelaySeconds ?? 0) * 1000);
+    if (readinessProbe && ready > clock.now()) {
+      this.#exits.push(clock.setTimer(ready - clock.now(), () => this.#look()));
+    }
   }
 
   #kill(key: string, id: string, graceSeconds: number): void {
@@ -295,7 +316,9 @@ export class SimulatedPod {
 
   #wakeAt(at: number): void {
     const { clock } = this.#home.env;
-    this.#timer = clock.setTimer(Math.max(0, at - clock.now()), () => this.#look());
+    const wait = Math.max(0, at - clock.now());
+    // A pod that only waits out a back-off has settled.
+    this.#timer = clock.setTimer(wait, () => this.#look(), { unref: wait >= BACKGROUND_WAIT });
   }
 
   #delete(): void {

@@ -1,0 +1,248 @@
+// One life of an embedded cluster: its control plane and nodes over a store, from a start to a stop. A restored or forked
+// cluster is another life over a copy of the store.
+
+import type { UserInfo } from '../api/op.ts';
+import type { Env } from '../base/env.ts';
+import type { Logger } from '../base/log.ts';
+import { realClock } from '../base/real-env.ts';
+import { seededRandom, VirtualClock, type SeededRandom } from '../base/virtual-clock.ts';
+import type { Client } from '../client/client.ts';
+import type { InformerFactory } from '../client/informer.ts';
+import { createInformerFactory } from '../client/create-informer.ts';
+import { secretSigner } from '../host/token-signer.ts';
+import { runSimulatedNodes } from '../kubelet/simulated-node.ts';
+import type { ContainerBehaviour } from '../kubelet/simulated-behaviour.ts';
+import { annotatedBehaviour } from '../kubelet/simulated-behaviour.ts';
+import type { Authenticator } from '../server/authn/authenticator.ts';
+import type { OperationHook } from '../server/pipeline.ts';
+import { MemoryStore } from '../store/memory-store.ts';
+import { authentication } from './authentication.ts';
+import { ChangeLog } from './change-log.ts';
+import { createControlPlane, type ControlPlane } from './control-plane.ts';
+import { LOOPBACK, nodeUser } from './identities.ts';
+import { simulatedConfig, simulatedNode, podAddress, type SimulatedNode } from './simulated-nodes.ts';
+
+/** A container about to start. */
+export interface SimulatedContainer {
+  readonly name: string;
+  readonly image: string;
+  /** 0 for the first start, growing with each restart. */
+  readonly attempt: number;
+  readonly pod: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations: Readonly<Record<string, string>>;
+  };
+}
+
+/** What containers do; undefined for what the pod's annotations `simulator.coracle.dev/*` say. */
+export type Scenario = (container: SimulatedContainer) => ContainerBehaviour | undefined;
+
+export interface LifeOptions {
+  readonly nodes: number;
+  readonly kubelet: 'simulated' | 'full';
+  readonly time: 'virtual' | 'real';
+  readonly seed: number;
+  readonly scenario: Scenario | undefined;
+  readonly controllers: string | undefined;
+  readonly scheduler: boolean;
+  readonly log: Logger;
+  readonly freeze: boolean;
+  /** Of the administrator, for those who come by the port. */
+  readonly token: string;
+  readonly observe: OperationHook | undefined;
+  /** Between each client in this process and the server: for simulations that lose and delay messages. */
+  readonly between: ((client: Client, user: UserInfo, userAgent: string) => Client) | undefined;
+}
+
+/** What a life leaves to the next. */
+export interface Remains {
+  readonly store: MemoryStore;
+  readonly log: ChangeLog;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly random: readonly number[];
+  readonly secret: Uint8Array;
+}
+
+/** What pods find in kube-root-ca.crt: nothing in this process speaks TLS. */
+const NO_CERTIFICATE = 'an embedded cluster has no certificates\n';
+const HISTORY = 100_000;
+
+export class ClusterLife {
+  readonly env: Env;
+  readonly clock: VirtualClock | undefined;
+  readonly plane: ControlPlane;
+  readonly store: MemoryStore;
+  readonly log: ChangeLog;
+  /** Nodes with kubelets of their own. */
+  readonly nodes: readonly SimulatedNode[];
+  authenticator!: Authenticator;
+  readonly #options: LifeOptions;
+  readonly #random: SeededRandom;
+  readonly #secret: Uint8Array;
+  readonly #abort = new AbortController();
+  readonly #running: Promise<unknown>[] = [];
+  /** Running nodes by name, and how to stop each. */
+  #pods: InformerFactory | undefined;
+  readonly #nodes = new Map<string, () => Promise<void>>();
+
+  constructor(options: LifeOptions, remains?: Remains) {
+    this.#options = options;
+    this.clock = options.time === 'real' ? undefined : new VirtualClock(remains?.time);
+    this.#random = seededRandom(options.seed, remains?.random);
+    this.env = { clock: this.clock ?? realClock, random: this.#random, log: options.log };
+    this.#secret = remains?.secret ?? this.#random.bytes(32);
+    this.store = remains?.store.fork() ?? new MemoryStore({ historyLimit: HISTORY });
+    this.log = new ChangeLog(() => this.env.clock.now(), remains?.log);
+    this.log.follow(this.store);
+    this.plane = createControlPlane({
+      env: this.env,
+      store: this.store,
+      clusterCidr: '10.244.0.0/16',
+      handlers: (caches) => {
+        const { authenticator, handlers } = authentication(caches, {
+          env: this.env,
+          signer: secretSigner(this.#secret),
+          tokens: new Map([[options.token, LOOPBACK]]),
+        });
+        this.authenticator = authenticator;
+        return handlers;
+      },
+      rootCa: NO_CERTIFICATE,
+      freeze: options.freeze,
+      observe: (op, outcome) => {
+        this.log.observe(op, outcome);
+        options.observe?.(op, outcome);
+      },
+      ...(options.between ? { between: options.between } : {}),
+      ...(options.controllers ? { selectControllers: options.controllers } : {}),
+    });
+    const full = options.kubelet === 'full' ? options.nodes : 0;
+    this.nodes = Array.from({ length: full }, (_, index) => this.#fullNode(index));
+  }
+
+  async begin(): Promise<void> {
+    const context = { signal: this.#abort.signal };
+    await this.plane.bootstrap();
+    const { nodes, kubelet, scheduler } = this.#options;
+    this.#watch(this.plane.runControllers(context));
+    if (scheduler) this.#watch(this.plane.runScheduler(context));
+    const indexes = Array.from({ length: nodes }, (_, index) => index);
+    if (kubelet === 'full') for (const index of indexes) this.startNode(nodeName(index));
+    else this.#startLight(indexes);
+  }
+
+  #watch<T>(running: Promise<T>): Promise<T> {
+    this.#running.push(running);
+    running.catch((error: unknown) => this.env.log.error('component ended', { error }));
+    return running;
+  }
+
+  /** Starts a stopped node again: its containers are as they were. */
+  startNode(name: string): void {
+    const index = Number(name.replace(/^node-/, '')) - 1;
+    if (nodeName(index) !== name || index >= this.#options.nodes) throw new Error(`there is no node ${name}`);
+    if (this.#nodes.has(name)) throw new Error(`node ${name} is running`);
+    if (this.#options.kubelet !== 'full') return this.#startLight([index]);
+    const stop = new AbortController();
+    const running = this.#watch(this.nodes[index]!.run({ signal: AbortSignal.any([stop.signal, this.#abort.signal]) }));
+    this.#nodes.set(name, async () => {
+      stop.abort(new Error(`node ${name} stopped`));
+      await running.catch(() => {});
+    });
+  }
+
+  /** Silences a node, as when its machine is cut off: its containers go on, its lease does not. */
+  async stopNode(name: string): Promise<void> {
+    const stop = this.#nodes.get(name);
+    if (!stop) throw new Error(`node ${name} is not running`);
+    this.#nodes.delete(name);
+    await stop();
+  }
+
+  async end(): Promise<void> {
+    this.#abort.abort(new Error('the cluster stopped'));
+    await Promise.allSettled(this.#running);
+    this.plane.close();
+  }
+
+  /** A copy that later changes do not touch. */
+  remains(): Remains {
+    return {
+      store: this.store.fork(),
+      log: new ChangeLog(() => 0, this.log),
+      time: this.env.clock.now(),
+      random: this.#random.state(),
+      secret: this.#secret,
+    };
+  }
+
+  #startLight(indexes: readonly number[]): void {
+    if (indexes.length === 0) return;
+    const { scenario } = this.#options;
+    const context = { signal: this.#abort.signal };
+    this.#pods ??= createInformerFactory(
+      { client: this.plane.clientOf(LOOPBACK, 'simulator'), env: this.env },
+      context,
+    );
+    const nodes = indexes.map((index) => {
+      const config = simulatedConfig({ name: nodeName(index), index });
+      const stop = new AbortController();
+      const { nodeName: name } = config;
+      this.#nodes.set(name, async () => stop.abort(new Error(`node ${name} stopped`)));
+      return { config, client: this.plane.clientOf(nodeUser(name), 'kubelet'), signal: stop.signal };
+    });
+    const running = runSimulatedNodes(
+      {
+        env: this.env,
+        informers: this.#pods,
+        nodes,
+        podIP: (node, n) => podAddress(indexes[node]!, n),
+        ...(scenario
+          ? {
+              behaviour: (pod, container, attempt) => {
+                const { namespace = '', name, labels = {}, annotations = {} } = pod.metadata;
+                const all = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+                const image = all.find((c) => c.name === container)?.image ?? '';
+                const own = scenario({
+                  name: container,
+                  image,
+                  attempt,
+                  pod: { namespace, name, labels, annotations },
+                });
+                return own ?? annotatedBehaviour({ name: container }, { annotations });
+              },
+            }
+          : {}),
+      },
+      context,
+    );
+    this.#watch(running);
+  }
+
+  #fullNode(index: number): SimulatedNode {
+    const { scenario } = this.#options;
+    return simulatedNode(
+      {
+        name: nodeName(index),
+        index,
+        ...(scenario
+          ? {
+              scenario: (config, sandbox) => {
+                const { pod, labels, annotations } = sandbox;
+                const { name, image, attempt } = config;
+                const of = { namespace: pod.namespace, name: pod.name, labels, annotations };
+                return scenario({ name, image, attempt, pod: of }) ?? annotatedBehaviour(config, sandbox);
+              },
+            }
+          : {}),
+      },
+      { env: this.env, clientOf: (user, agent) => this.plane.clientOf(user, agent) },
+    );
+  }
+}
+
+/** By its index, from 0 on. */
+export const nodeName = (index: number) => `node-${index + 1}`;
