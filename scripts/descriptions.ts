@@ -12,7 +12,7 @@ const clean = (comment: string) =>
   comment
     .replace(/^\/\*\*|\*\/$/g, '')
     .replace(/^\s*\* ?/gm, '')
-    .replaceAll(String.raw`\'`, "'")
+    .replaceAll(/\\(['"])/g, '$1')
     .replaceAll(/\s+/g, ' ')
     .trim();
 

@@ -61,12 +61,23 @@ interface Group {
   readonly versions: readonly string[];
 }
 
+/** Upstream's order: clients take the first group that has a resource of an ambiguous name. Others follow by name. */
+const GROUP_ORDER = [
+  ' apiregistration.k8s.io apps events.k8s.io authentication.k8s.io authorization.k8s.io autoscaling batch',
+  'certificates.k8s.io networking.k8s.io policy rbac.authorization.k8s.io storage.k8s.io admissionregistration.k8s.io',
+  'apiextensions.k8s.io scheduling.k8s.io coordination.k8s.io node.k8s.io discovery.k8s.io resource.k8s.io',
+  'flowcontrol.apiserver.k8s.io',
+].flatMap((line) => line.split(' '));
+function rankOf({ name }: Group): number {
+  const rank = GROUP_ORDER.indexOf(name);
+  return rank < 0 ? GROUP_ORDER.length : rank;
+}
+
 function groupsOf(kinds: readonly AnyKind[]): Group[] {
   const byGroup = Map.groupBy(kinds, (k) => k.group);
-  return [...byGroup].map(([name, members]) => ({
-    name,
-    versions: [...new Set(members.map((k) => k.version))].sort(compareVersions),
-  }));
+  return [...byGroup]
+    .map(([name, members]) => ({ name, versions: [...new Set(members.map((k) => k.version))].sort(compareVersions) }))
+    .sort((a, b) => rankOf(a) - rankOf(b) || (a.name < b.name ? -1 : 1));
 }
 
 const groupVersion = (group: string, version: string) => (group ? `${group}/${version}` : version);
@@ -170,7 +181,7 @@ export interface KindSource {
 export class Discovery {
   readonly #source: KindSource;
   #seen = -1;
-  #documents = new Map<string, DiscoveryDocument | undefined>();
+  #documents = new Map<string, DiscoveryDocument>();
 
   constructor(source: KindSource) {
     this.#source = source;
@@ -186,8 +197,11 @@ export class Discovery {
     const root = path === '/api' || path === '/apis';
     const version = root ? aggregatedVersionAsked(accept) : undefined;
     const key = `${path} ${version ?? ''}`;
-    if (!this.#documents.has(key) && this.#documents.size < 1000) this.#documents.set(key, this.#make(path, version));
-    return this.#documents.get(key);
+    const known = this.#documents.get(key);
+    if (known) return known;
+    const made = this.#make(path, version);
+    if (made) this.#documents.set(key, made);
+    return made;
   }
 
   #make(path: string, version: 'v2' | 'v2beta1' | undefined): DiscoveryDocument | undefined {

@@ -22,6 +22,8 @@ export function rbacSource(caches: Caches): RbacSource & { readonly ready: Promi
     return cache.ready.then(start);
   };
   const ready = Promise.all([ClusterRole, ClusterRoleBinding, Role, RoleBinding].map((kind) => listen(kind)));
+  // A server that closes before it has begun: whoever awaits `ready` is told, nobody else needs to be.
+  ready.catch(() => {});
   const get = <T extends KubeObject>(kind: AnyKind, namespace: string | undefined, name: string) =>
     caches.of(kind).get(namespace, name) as T | undefined;
   const list = <T extends KubeObject>(kind: AnyKind, namespace?: string) => {
@@ -29,7 +31,7 @@ export function rbacSource(caches: Caches): RbacSource & { readonly ready: Promi
     return storage.cache.list(storage.scope(namespace)) as unknown as readonly T[];
   };
   return {
-    ready: ready.then(() => undefined),
+    ready: ready as Promise<unknown> as Promise<void>,
     generation: () => generation,
     clusterRole: (name) => get<ClusterRoleObject>(ClusterRole, undefined, name),
     role: (namespace, name) => get<Role>(Role, namespace, name),
