@@ -128,8 +128,10 @@ export function faultOf(error: unknown, path: string, bytes = 0): Error {
   if (code === undefined) return error;
   let fault = FAULTS[code] ?? 'unknown';
   // LMDB reports a write cut short by a full disk as an input/output error.
-  if (code === 5 && freeBytes(path) < 4 * bytes + 2 ** 20) fault = 'full';
-  return new StoreError(fault, `the store in ${path}: ${error.message}`, { cause: error });
+  const isFull = code === 5 && freeBytes(path) < 4 * bytes + 2 ** 20;
+  if (isFull) fault = 'full';
+  const why = isFull ? 'No space left on device' : error.message;
+  return new StoreError(fault, `the store in ${path}: ${why}`, { cause: error });
 }
 
 function freeBytes(path: string): number {
