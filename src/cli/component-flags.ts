@@ -5,6 +5,7 @@ import type { ComponentName } from './platform.ts';
 
 export interface Flag {
   readonly name: string;
+  /** What stands for the value in the help; `bool` may be left out. */
   readonly value: string;
   readonly description: string;
   readonly default?: string;
@@ -12,106 +13,140 @@ export interface Flag {
 
 interface Component {
   readonly description: string;
-  readonly example: string;
+  readonly examples: readonly string[];
   readonly flags: readonly Flag[];
 }
 
-const kubeconfig: Flag = { name: 'kubeconfig', value: 'file', description: 'how to reach the API server' };
+/** `name value default?: description`, one flag a line; indented lines go on with the description. */
+function flags(table: string): Flag[] {
+  return table
+    .trim()
+    .split(/\n(?!\s{4})/)
+    .map((line) => {
+      const [, name = '', value = '', preset, description = ''] =
+        /^\s*(\S+) (\S+)(?: ([^:\s][^\s]*))?: ([\s\S]*)$/.exec(line) ?? [];
+      const text = description.replaceAll(/\s*\n\s*/g, ' ');
+      return { name, value, description: text, ...(preset === undefined ? {} : { default: preset }) };
+    });
+}
+
+const COMMON = flags(`
+kubeconfig file: how to reach the API server; coracle kubeconfig prints one
+v level 2: log verbosity, 4 and more is debug
+`);
+
+const ELECTION = flags(`
+leader-elect bool true: run only while leading: of several one at a time
+leader-elect-lease-duration duration 15s: how long others wait for a leader that is silent
+leader-elect-renew-deadline duration 10s: how long a leader tries to renew before it gives up
+leader-elect-retry-period duration 2s: how often to try
+leader-elect-resource-namespace name kube-system: the namespace of the Lease
+leader-elect-resource-name name: the name of the Lease (default: kube- and the component)
+`);
 
 export const componentFlags: Readonly<Record<ComponentName, Component>> = {
   server: {
     description: 'run the control plane (API server, controllers, scheduler) without a node',
-    example: 'coracle server --data-dir /tmp/cp --secure-port 7443 --token-auth-file tokens.csv',
-    flags: [
-      { name: 'secure-port', value: 'port', description: 'the HTTPS port', default: '6443' },
-      { name: 'bind-address', value: 'ip', description: 'the address to listen on', default: '0.0.0.0' },
-      { name: 'advertise-address', value: 'ip', description: 'the address members reach the server on' },
-      { name: 'data-dir', value: 'folder', description: 'where certificates and objects are kept' },
-      { name: 'store', value: 'kind', description: 'disk or memory', default: 'disk' },
-      {
-        name: 'service-cluster-ip-range',
-        value: 'cidr',
-        description: 'the range of ClusterIPs',
-        default: '10.96.0.0/16',
-      },
-      {
-        name: 'service-node-port-range',
-        value: 'range',
-        description: 'the range of node ports',
-        default: '30000-32767',
-      },
-      { name: 'cluster-cidr', value: 'cidr', description: 'the range of pod addresses', default: '10.244.0.0/16' },
-      { name: 'token-auth-file', value: 'file', description: 'CSV of token,user,uid,"group1,group2"' },
-      {
-        name: 'client-ca-file',
-        value: 'file',
-        description: 'further CA certificates that may sign client certificates',
-      },
-      {
-        name: 'authorization-mode',
-        value: 'modes',
-        description: 'RBAC, Node, AlwaysAllow or AlwaysDeny, in order',
-        default: 'Node,RBAC',
-      },
-      {
-        name: 'anonymous-auth',
-        value: 'bool',
-        description: 'let requests without credentials in as system:anonymous',
-        default: 'true',
-      },
-      { name: 'enable-admission-plugins', value: 'names', description: 'admission plugins to add to the default ones' },
-      { name: 'disable-admission-plugins', value: 'names', description: 'default admission plugins to leave out' },
-      { name: 'controllers', value: 'names', description: 'controllers to run: `*`, `name`, `-name`', default: '*' },
-      { name: 'etcd-servers', value: 'urls', description: 'not supported yet: objects are kept in the embedded store' },
-      { name: 'v', value: 'level', description: 'log verbosity: 4 and more is debug', default: '2' },
+    examples: [
+      'coracle server --data-dir /tmp/cp --secure-port 7443 --token-auth-file tokens.csv',
+      'coracle server --data-dir /tmp/cp --controllers=-* --disable-scheduler',
+      'KUBECONFIG=/tmp/cp/admin.kubeconfig kubectl get namespaces',
     ],
+    flags: flags(`
+secure-port port 6443: the HTTPS port
+bind-address ip 0.0.0.0: the address to listen on
+advertise-address ip: the address members reach the server on (default: this machine's first)
+data-dir folder: where certificates, objects and admin.kubeconfig are kept (default: /var/lib/coracle/server)
+store kind disk: disk or memory
+service-cluster-ip-range cidr 10.96.0.0/16: the range of ClusterIPs
+service-node-port-range range 30000-32767: the range of node ports
+cluster-cidr cidr 10.244.0.0/16: the range of pod addresses
+cluster-domain name cluster.local: the cluster's DNS domain
+token-auth-file file: CSV of token,user,uid,"group1,group2"
+client-ca-file file: further CA certificates that may sign client certificates
+authorization-mode modes Node,RBAC: Node, RBAC, AlwaysAllow or AlwaysDeny, in order
+anonymous-auth bool true: let requests without credentials in as system:anonymous
+enable-admission-plugins names: admission plugins to switch on; all are
+disable-admission-plugins names: admission plugins to leave out
+controllers names *: controllers to run: *, name, -name; -* for none
+disable-scheduler bool false: do not run the scheduler
+leader-elect bool false: run controllers and scheduler only while leading, beside others elsewhere
+etcd-servers urls: not supported yet: objects are kept in the embedded store
+v level 2: log verbosity, 4 and more is debug
+`),
   },
   agent: {
-    description: 'run a node: containerd, kubelet and proxy',
-    example: 'coracle agent --kubeconfig node.kubeconfig --data-dir /var/lib/coracle/node2',
+    description: 'run a node: containerd, kubelet and service proxy',
+    examples: [
+      'coracle kubeconfig --node worker-1 > worker-1.kubeconfig   (where the server runs)',
+      'coracle agent --kubeconfig worker-1.kubeconfig',
+      'coracle agent --kubeconfig worker-1.kubeconfig --node-labels zone=a --register-with-taints dedicated=db:NoSchedule',
+      'coracle agent --kubeconfig worker-1.kubeconfig --cleanup',
+    ],
     flags: [
-      kubeconfig,
-      { name: 'data-dir', value: 'folder', description: 'where the node keeps its state' },
-      { name: 'hostname-override', value: 'name', description: "the node's name (default: the host's)" },
-      { name: 'node-ip', value: 'ip', description: "the node's address" },
-      { name: 'node-labels', value: 'labels', description: 'labels to register with, key=value, comma separated' },
-      {
-        name: 'register-with-taints',
-        value: 'taints',
-        description: 'taints to register with, key=value:effect, comma separated',
-      },
-      { name: 'cluster-dns', value: 'ip', description: 'the cluster DNS address', default: '10.96.0.10' },
-      { name: 'cluster-domain', value: 'name', description: "the cluster's DNS domain", default: 'cluster.local' },
-      { name: 'max-pods', value: 'n', description: 'how many pods the node takes', default: '110' },
-      { name: 'v', value: 'level', description: 'log verbosity: 4 and more is debug', default: '2' },
+      ...COMMON,
+      ...flags(`
+data-dir folder: where the node keeps its state (default: /var/lib/coracle/node.<name>)
+hostname-override name: the node's name (default: the kubeconfig's, or the host's)
+node-ip ip: the node's address (default: the one the server sees)
+node-labels labels: labels to register with, key=value, comma separated
+register-with-taints taints: taints to register with, key=value:effect, comma separated
+max-pods n 110: how many pods the node takes
+address ip: the address the node's endpoint listens on (default: all)
+port port 10250: the port of the node's endpoint: logs, exec, port-forward
+tls-cert-file file: the endpoint's certificate (default: one that the cluster signs)
+tls-private-key-file file: that certificate's key
+client-ca-file file: the CA of those who may use the endpoint (default: the kubeconfig's)
+cluster-cidr cidr: the range of pod addresses (default: as the server tells)
+service-cluster-ip-range cidr: the range of ClusterIPs (default: as the server tells)
+cluster-dns ip: the address of cluster DNS (default: as the server tells)
+cluster-domain name: the cluster's DNS domain (default: as the server tells)
+allowed-unsafe-sysctls names: sysctls that pods may set besides the safe ones; * ends a prefix
+disable-kube-proxy bool false: leave Services to another proxy, e.g. coracle proxy
+cleanup bool false: end the node's agent and containers, remove all traces, and exit
+`),
     ],
   },
   scheduler: {
     description: 'run the scheduler',
-    example: 'coracle scheduler --kubeconfig scheduler.kubeconfig',
-    flags: [kubeconfig, { name: 'v', value: 'level', description: 'log verbosity: 4 and more is debug', default: '2' }],
+    examples: ['coracle scheduler --kubeconfig scheduler.kubeconfig'],
+    flags: [...COMMON, ...ELECTION],
   },
   'controller-manager': {
     description: 'run the controllers',
-    example: 'coracle controller-manager --kubeconfig controller-manager.kubeconfig',
+    examples: [
+      'coracle controller-manager --kubeconfig controller-manager.kubeconfig --root-ca-file pki/ca.crt' +
+        ' --service-account-private-key-file pki/sa.key' +
+        ' --cluster-signing-cert-file pki/ca.crt --cluster-signing-key-file pki/ca.key',
+      'coracle controller-manager --kubeconfig controller-manager.kubeconfig --controllers=deployment-controller,replicaset-controller',
+    ],
     flags: [
-      kubeconfig,
-      { name: 'controllers', value: 'names', description: 'controllers to run: `*`, `name`, `-name`', default: '*' },
-      { name: 'cluster-cidr', value: 'cidr', description: 'the range of pod addresses', default: '10.244.0.0/16' },
-      { name: 'root-ca-file', value: 'file', description: 'the CA certificate put into every namespace' },
-      { name: 'cluster-signing-cert-file', value: 'file', description: 'the CA that signs certificate requests' },
-      { name: 'cluster-signing-key-file', value: 'file', description: "that CA's key" },
-      { name: 'v', value: 'level', description: 'log verbosity: 4 and more is debug', default: '2' },
+      ...COMMON,
+      ...flags(`
+controllers names *: controllers to run: *, name, -name
+cluster-cidr cidr 10.244.0.0/16: the range of pod addresses
+allocate-node-cidrs bool true: give each node a part of --cluster-cidr
+root-ca-file file: the CA certificate put into every namespace
+service-account-private-key-file file: signs the tokens of Secrets of type service-account-token
+cluster-signing-cert-file file: the CA that signs certificate requests
+cluster-signing-key-file file: that CA's key
+use-service-account-credentials bool true: each controller acts as its own ServiceAccount
+`),
+      ...ELECTION,
     ],
   },
   proxy: {
     description: "run the service proxy: Services to the kernel's nftables rules",
-    example: 'coracle proxy --kubeconfig proxy.kubeconfig',
+    examples: ['coracle proxy --kubeconfig proxy.kubeconfig', 'coracle proxy --cleanup'],
     flags: [
-      kubeconfig,
-      { name: 'cluster-cidr', value: 'cidr', description: 'the range of pod addresses', default: '10.244.0.0/16' },
-      { name: 'hostname-override', value: 'name', description: "the node's name (default: the host's)" },
-      { name: 'v', value: 'level', description: 'log verbosity: 4 and more is debug', default: '2' },
+      ...COMMON,
+      ...flags(`
+cluster-cidr cidr 10.244.0.0/16: the range of pod addresses
+service-cluster-ip-range cidr 10.96.0.0/16: the range of ClusterIPs
+hostname-override name: the node's name (default: the host's)
+nftables-table name coracle_services: the table the rules are in
+cleanup bool false: remove the rules and exit
+`),
     ],
   },
 };

@@ -51,6 +51,15 @@ export interface UpResult {
   readonly notice: string | undefined;
 }
 
+/** Whom a kubeconfig is for. `server` replaces the address that the cluster goes by. */
+export type KubeconfigFor = { readonly server?: string } & (
+  | { readonly as: 'admin' }
+  /** A node that joins: user system:node:<name>, group system:nodes. */
+  | { readonly as: 'node'; readonly name: string }
+  | { readonly as: 'component'; readonly name: 'scheduler' | 'controller-manager' | 'proxy' }
+  | { readonly as: 'user'; readonly name: string; readonly groups: readonly string[] }
+);
+
 export interface ImageBuildOptions {
   readonly tag: string;
   /** A rootfs folder or a single static binary. */
@@ -80,8 +89,8 @@ export interface Platform {
   /** Stops the cluster and removes its data and its kubeconfig context. */
   delete(cluster: ClusterSelector, steps: StepSink): Promise<boolean>;
   status(cluster: ClusterSelector): Promise<ClusterStatus>;
-  /** The kubeconfig as YAML. */
-  kubeconfig(cluster: ClusterSelector): Promise<string>;
+  /** A kubeconfig as YAML. */
+  kubeconfig(cluster: ClusterSelector, whom: KubeconfigFor): Promise<string>;
   buildImage(options: ImageBuildOptions): Promise<{ readonly file: string; readonly digest: string }>;
   loadImage(cluster: ClusterSelector, file: string): Promise<readonly string[]>;
   images(cluster: ClusterSelector): Promise<readonly ImageInfo[]>;

@@ -7,6 +7,7 @@ import {
   UserError,
   type ClusterSelector,
   type ComponentName,
+  type KubeconfigFor,
   type NodesMode,
   type Platform,
   type UpOptions,
@@ -161,16 +162,7 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
       else printStatus(status, terminal);
       if (status.state !== 'running') throw new UserError(`cluster ${flags.name} is ${status.state}`);
     });
-  program
-    .command('kubeconfig')
-    .description('print the kubeconfig of a cluster')
-    .addOption(nameOption())
-    .addOption(dataDirOption())
-    .addHelpText(
-      'after',
-      '\nExample:\n  coracle kubeconfig > /tmp/kubeconfig && KUBECONFIG=/tmp/kubeconfig kubectl get nodes',
-    )
-    .action(async (flags: Selected) => terminal.out(await platform.kubeconfig(selectorOf(flags))));
+  kubeconfigCommand(program, platform, terminal);
   program
     .command('logs')
     .description("print the cluster's own log, or one component's lines of it")
@@ -200,6 +192,51 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
           : `Coracle ${coracle} (Kubernetes API ${kubernetes})\n`,
       );
     });
+}
+
+interface KubeconfigFlags extends Selected {
+  node?: string;
+  component?: 'scheduler' | 'controller-manager' | 'proxy';
+  user?: string;
+  group: string[];
+  server?: string;
+}
+
+function kubeconfigCommand(program: Command, platform: Platform, terminal: Terminal): void {
+  program
+    .command('kubeconfig')
+    .description("print a kubeconfig: the administrator's, or a new one for a node, a component or a person")
+    .addOption(nameOption())
+    .addOption(dataDirOption())
+    .addOption(new Option('--node <name>', 'for a node that joins with coracle agent').conflicts(['component', 'user']))
+    .addOption(
+      new Option('--component <name>', 'for a component that runs on its own')
+        .choices(['scheduler', 'controller-manager', 'proxy'])
+        .conflicts(['node', 'user']),
+    )
+    .addOption(new Option('--user <name>', 'for a user of this name').conflicts(['node', 'component']))
+    .option('--group <name>', 'a group of the user (repeat it)', collect, [])
+    .option('--server <url>', 'the address to name, where others reach the server by another')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  coracle kubeconfig > /tmp/kubeconfig && KUBECONFIG=/tmp/kubeconfig kubectl get nodes' +
+        '\n  coracle kubeconfig --node worker-1 > worker-1.kubeconfig' +
+        '\n  coracle kubeconfig --data-dir /var/lib/coracle/server --component scheduler > scheduler.kubeconfig' +
+        '\n  coracle kubeconfig --user jane --group developers > jane.kubeconfig',
+    )
+    .action(async (flags: KubeconfigFlags) =>
+      terminal.out(await platform.kubeconfig(selectorOf(flags), kubeconfigFor(flags))),
+    );
+}
+
+function kubeconfigFor({ node, component, user, group, server }: KubeconfigFlags): KubeconfigFor {
+  if (group.length && user === undefined) throw new UserError('--group goes with --user: name the user');
+  if (server !== undefined && !/^https:\/\/[^/\s]+$/.test(server))
+    throw new UserError(`--server ${server}: write it like https://192.0.2.7:6443`);
+  const at = server === undefined ? {} : { server };
+  if (node !== undefined) return { as: 'node', name: node, ...at };
+  if (component) return { as: 'component', name: component, ...at };
+  return user === undefined ? { as: 'admin', ...at } : { as: 'user', name: user, groups: group, ...at };
 }
 
 interface BuildFlags {
@@ -267,19 +304,20 @@ function imageCommands(program: Command, platform: Platform, terminal: Terminal)
 }
 
 function componentCommands(program: Command, platform: Platform, signal: AbortSignal): void {
-  for (const [name, { description, example, flags }] of Object.entries(componentFlags)) {
+  for (const [name, { description, examples, flags }] of Object.entries(componentFlags)) {
     const command = program.command(name).description(description);
     for (const flag of flags) {
-      const option = new Option(`--${flag.name} <${flag.value}>`, flag.description);
+      const switched = flag.value === 'bool';
+      const option = new Option(`--${flag.name} ${switched ? '[bool]' : `<${flag.value}>`}`, flag.description);
       if (flag.default !== undefined) option.default(flag.default);
       command.addOption(option);
     }
-    command.addHelpText('after', `\nExample:\n  ${example}`);
-    command.action(async (given: Record<string, string>) => {
+    command.addHelpText('after', `\nExamples:\n  ${examples.join('\n  ')}`);
+    command.action(async (given: Record<string, string | true>) => {
       const byName = Object.fromEntries(
         flags.flatMap((flag) => {
           const value = given[flag.name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
-          return value === undefined ? [] : [[flag.name, value]];
+          return value === undefined ? [] : [[flag.name, String(value)]];
         }),
       );
       await platform.component(name as ComponentName, byName, { signal });

@@ -22,4 +22,7 @@ const terminal = {
   isTTY: process.stdout.isTTY === true,
   debug: process.env['CORACLE_DEBUG'] !== undefined,
 };
-process.exitCode = await runCli(process.argv.slice(2), nodePlatform(), terminal, abort.signal);
+const code = await runCli(process.argv.slice(2), nodePlatform(), terminal, abort.signal);
+process.exitCode = code;
+// What failed half way may still hold the process: it has said what there is to say.
+if (code !== 0) setTimeout(() => process.exit(code), 300).unref();

@@ -67,7 +67,10 @@ export function nodePlatform(): Platform {
     down,
     delete: remove,
     status: (cluster) => statusOf(cluster, health),
-    kubeconfig: (cluster) => Promise.resolve(adminKubeconfig(cluster)),
+    async kubeconfig(cluster, whom) {
+      const { issueKubeconfig } = await import('./issue-kubeconfig.ts');
+      return issueKubeconfig(commandEnv(), cluster.name, pathsOf(cluster), whom);
+    },
     logs: (cluster, options, write, { signal }) => writeLogs(pathsOf(cluster), options, write, signal),
     async buildImage(options) {
       return (await import('./image-commands.ts')).buildImageFile(options);
@@ -186,12 +189,6 @@ async function remove(cluster: ClusterSelector, steps: StepSink): Promise<boolea
   removeData(paths);
   await removeContext(commandEnv(), userKubeconfig(), contextOf(cluster.name));
   return existed || stopped;
-}
-
-function adminKubeconfig(cluster: ClusterSelector): string {
-  const file = pathsOf(cluster).adminKubeconfig;
-  if (!existsSync(file)) throw new UserError(`cluster ${cluster.name} has no kubeconfig: start it with coracle up`);
-  return readFileSync(file, 'utf8');
 }
 
 async function mergeKubeconfig(cluster: ClusterSelector): Promise<void> {

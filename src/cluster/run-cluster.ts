@@ -66,7 +66,11 @@ export async function startCluster(
   };
   writeState(paths.stateFile, { ...state, ready: false });
   const real = await realNode;
-  const running = real ? [runReal(real, { env, server, apis, signal })] : runSimulated(options, env, server, signal);
+  const kubeletRuns = Promise.withResolvers<void>();
+  const onRunning = kubeletRuns.resolve;
+  const running = real
+    ? [runReal(real, { env, server, apis, signal, onRunning })]
+    : runSimulated(options, env, server, signal);
   for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
   const { plane } = server;
   const addons = real
@@ -79,7 +83,11 @@ export async function startCluster(
   if (options.wait) {
     const count = real ? 1 : options.nodeCount;
     await Promise.all([
-      timed(count === 1 ? 'node Ready' : 'nodes Ready', nodesReady(server, env, count, signal)),
+      // A node of earlier is Ready already in the store: it is its kubelet that counts.
+      timed(
+        count === 1 ? 'node Ready' : 'nodes Ready',
+        Promise.all([nodesReady(server, env, count, signal), real && Promise.race([kubeletRuns.promise, ...running])]),
+      ),
       addons,
     ]);
   }
@@ -107,6 +115,7 @@ function startApi(
       serviceCidr: network.serviceCidr,
       clusterCidr: network.podCidr,
       clusterDomain: CLUSTER_DOMAIN,
+      clusterDns: network.dnsIp,
       localNode: (nodeName) => apis.get(nodeName),
     },
     { signal },
@@ -133,12 +142,13 @@ interface NodeContext {
   readonly server: RunningServer;
   readonly apis: Map<string, NodeApi>;
   readonly signal: AbortSignal;
+  readonly onRunning: () => void;
 }
 
 const KUBELET_PORT = 10_250;
 
 /** The server of this process calls the node directly; the endpoint is for everybody else. */
-async function runReal(node: RealNode, { env, server, apis, signal }: NodeContext): Promise<void> {
+async function runReal(node: RealNode, { env, server, apis, signal, onRunning }: NodeContext): Promise<void> {
   const { plane, pki } = server;
   apis.set(node.name, node.api);
   const kubelet = plane.clientOf(nodeUser(node.name), 'kubelet');
@@ -147,7 +157,7 @@ async function runReal(node: RealNode, { env, server, apis, signal }: NodeContex
   // Another node of this machine has the port: then this one has any other.
   const endpoint = await open(KUBELET_PORT).catch(() => open(0));
   try {
-    await node.run({ kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port }, { signal });
+    await node.run({ kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port, onRunning }, { signal });
   } finally {
     await endpoint.close(1000);
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { notFound } from '../api/errors.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import type { NodeApi, NodeConnector } from '../api/node-api.ts';
+import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { ServiceAccount } from '../api/kinds/core/service-account.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
@@ -22,6 +23,9 @@ import type { PathHandler } from '../server/http-exchange.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
 import { ApiFront, machineAddress } from './api-front.ts';
+import { runWheneverElected, type Election } from './elect.ts';
+import { CONTROLLER_MANAGER, SCHEDULER } from './identities.ts';
+import { publishJoinInfo, type JoinInfo } from './join-info.ts';
 import { createControlPlane, type AuthorizationMode, type ControlPlane } from './control-plane.ts';
 
 export interface ServerOptions {
@@ -33,6 +37,8 @@ export interface ServerOptions {
   readonly serviceCidr: string;
   readonly clusterCidr: string;
   readonly clusterDomain: string;
+  /** The address of cluster DNS, for nodes to know. */
+  readonly clusterDns?: string;
   readonly advertiseAddress?: string;
   readonly nodePorts?: readonly [first: number, last: number];
   readonly authorization?: readonly AuthorizationMode[];
@@ -45,8 +51,10 @@ export interface ServerOptions {
   readonly nodeConnector?: NodeConnector;
   /** The nodes in this process: all others are reached by the address they tell. */
   readonly localNode?: (name: string) => NodeApi | undefined;
-  /** Do not run the scheduler: one runs elsewhere. */
+  /** False: the scheduler runs elsewhere. */
   readonly scheduler?: boolean;
+  /** Scheduler and controllers run only while they lead: others may run elsewhere. */
+  readonly election?: (name: string) => Election;
   readonly paths?: readonly PathHandler[];
   /** Controllers that need the cluster's certificates. */
   readonly controllers?: (pki: Pki) => readonly ControllerDefinition[];
@@ -91,18 +99,35 @@ export async function startServer(options: ServerOptions, { signal }: { signal: 
     plane = controlPlane(options, { pki, store, address, handlers: front.handlers, port: () => listener?.port ?? 0 });
     listener = await front.listen(plane);
     await plane.bootstrap();
+    await publishJoinInfo(plane.server, joinInfo(options));
   } catch (error) {
     await listener?.close();
     plane?.close();
     await store.close();
     throw error;
   }
-  const loops = Promise.all([
-    plane.runControllers({ signal }),
-    ...(options.scheduler === false ? [] : [plane.runScheduler({ signal })]),
-  ]);
+  const loops = runLoops(options, plane, { signal });
   const ended = closing({ env, plane, listener, store, loops, signal });
   return { plane, listener, pki, url: `https://${address}:${listener.port}`, ended };
+}
+
+const joinInfo = ({ clusterCidr, serviceCidr, clusterDomain, clusterDns }: ServerOptions): JoinInfo => ({
+  podSubnet: clusterCidr,
+  serviceSubnet: serviceCidr,
+  dnsDomain: clusterDomain,
+  ...(clusterDns ? { clusterDNS: clusterDns } : {}),
+});
+
+async function runLoops(options: ServerOptions, plane: ControlPlane, context: { signal: AbortSignal }): Promise<void> {
+  const { env, election, scheduler = true } = options;
+  const run = (user: UserInfo, name: string, loop: (c: { signal: AbortSignal }) => Promise<void>) =>
+    election
+      ? runWheneverElected({ client: plane.clientOf(user, name), env }, election(name), loop, context)
+      : loop(context);
+  await Promise.all([
+    run(CONTROLLER_MANAGER, 'kube-controller-manager', (c) => plane.runControllers(c)),
+    scheduler && run(SCHEDULER, 'kube-scheduler', (c) => plane.runScheduler(c)),
+  ]);
 }
 
 interface Parts {
@@ -159,8 +184,9 @@ async function closing(parts: {
 }): Promise<void> {
   const { env, plane, listener, store, loops, signal } = parts;
   const compaction = compactRegularly(env, store, signal);
+  const loopsEnded = loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
   await stopped(signal);
-  await loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
+  await loopsEnded;
   compaction.cancel();
   await listener.close(1000);
   plane.close();

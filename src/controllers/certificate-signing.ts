@@ -4,7 +4,9 @@
 import { SubjectAccessReview } from '../api/kinds/authorization/subject-access-review.ts';
 import { CertificateSigningRequest as Csr } from '../api/kinds/certificates/certificate-signing-request.ts';
 import type { CertificateSigningRequestCondition } from '../api/generated/certificates-v1.ts';
-import type { Draft } from '../api/object.ts';
+import { Node } from '../api/kinds/core/node.ts';
+import { keyOf, type Draft } from '../api/object.ts';
+import { sameJson } from '../api/same-json.ts';
 import {
   defineController,
   NOTHING,
@@ -12,6 +14,7 @@ import {
   type ControllerContext,
   type ControllerDefinition,
   type Plan,
+  type View,
 } from '../client/controller.ts';
 
 /** The cluster's authority, as far as this controller needs it. */
@@ -20,6 +23,8 @@ export interface CertificateSigner {
   readonly names: readonly string[];
   /** Whose kubelet client certificate is asked for: a node's own, one for a node, or none (`undefined`). */
   kubeletClient(spec: Csr['spec']): 'own' | 'other' | undefined;
+  /** The node and the names it wants, when a node asks for a certificate of its own endpoint. */
+  kubeletServing?(spec: Csr['spec']): { readonly node: string; readonly names: readonly string[] } | undefined;
   /** PEM. Throws an Error that says why it does not sign. */
   sign(spec: Csr['spec']): string;
 }
@@ -30,6 +35,7 @@ const DENIED_OR_APPROVED_LIVES = HOUR;
 const PENDING_LIVES = 24 * HOUR;
 /** Signers of ours that may approve without a person. */
 const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet';
+const KUBELET_SERVING = 'kubernetes.io/kubelet-serving';
 
 const ROLES = {
   own: {
@@ -44,7 +50,11 @@ export function certificateSigning(signer: CertificateSigner): ControllerDefinit
   return defineController({
     name: 'certificate-controller',
     primary: Csr,
-    watches: [watch({ kind: Csr, keys: 'self' })],
+    watches: [
+      watch({ kind: Csr, keys: 'self' }),
+      // A node may ask before it has told its addresses.
+      watch({ kind: Node, keys: (node, old, view) => (node ? servingRequestsOf(node, old, view) : []) }),
+    ],
     grants: [
       { groups: [group], resources: ['certificatesigningrequests'], verbs: ['delete'] },
       {
@@ -52,7 +62,7 @@ export function certificateSigning(signer: CertificateSigner): ControllerDefinit
         resources: ['certificatesigningrequests/approval', 'certificatesigningrequests/status'],
         verbs: ['update'],
       },
-      { groups: [group], resources: ['signers'], resourceNames: [KUBELET_CLIENT], verbs: ['approve'] },
+      { groups: [group], resources: ['signers'], resourceNames: [KUBELET_CLIENT, KUBELET_SERVING], verbs: ['approve'] },
       { groups: [group], resources: ['signers'], resourceNames: signer.names, verbs: ['sign'] },
       { groups: ['authorization.k8s.io'], resources: ['subjectaccessreviews'], verbs: ['create'] },
     ],
@@ -71,7 +81,8 @@ export function certificateSigning(signer: CertificateSigner): ControllerDefinit
 async function next(csr: Csr, signer: CertificateSigner, context: ControllerContext): Promise<Plan> {
   if (has(csr, 'Denied') || has(csr, 'Failed') || csr.status?.certificate) return NOTHING;
   if (has(csr, 'Approved')) return signer.names.includes(csr.spec.signerName) ? issue(csr, signer) : NOTHING;
-  return approve(csr, signer, context);
+  const serving = signer.kubeletServing?.(csr.spec);
+  return serving ? approveServing(csr, serving, context) : approve(csr, signer, context);
 }
 
 function issue(csr: Csr, signer: CertificateSigner): Plan {
@@ -82,6 +93,27 @@ function issue(csr: Csr, signer: CertificateSigner): Plan {
     const failed = { type: 'Failed', status: 'True', reason: 'SignerValidationFailure', message };
     return status(csr, { ...csr.status, conditions: [...(csr.status?.conditions ?? []), failed] });
   }
+}
+
+/**
+ * Upstream leaves these to a person. Here a node is given a certificate for the names and addresses that its Node tells,
+ * and for no others.
+ */
+function approveServing(
+  csr: Csr,
+  asked: { readonly node: string; readonly names: readonly string[] },
+  { view }: ControllerContext,
+): Plan {
+  const addresses = view.of(Node).get(asked.node)?.status?.addresses ?? [];
+  if (!asked.names.every((name) => addresses.some(({ address }) => address === name))) return NOTHING;
+  return approval(csr, 'Auto approving kubelet server certificate: its names are addresses of the node.');
+}
+
+function servingRequestsOf(node: Node, old: Node | undefined, view: View): string[] {
+  if (old && sameJson(node.status?.addresses, old.status?.addresses)) return [];
+  const asks = ({ spec, status: { conditions } = {} }: Csr) =>
+    spec.signerName === KUBELET_SERVING && spec.username === `system:node:${node.metadata.name}` && !conditions?.length;
+  return view.of(Csr).list().filter(asks).map(keyOf);
 }
 
 async function approve(csr: Csr, signer: CertificateSigner, { client }: ControllerContext): Promise<Plan> {
@@ -101,6 +133,10 @@ async function approve(csr: Csr, signer: CertificateSigner, { client }: Controll
     spec: { user, uid, groups, extra, resourceAttributes: resource },
   } as Draft<SubjectAccessReview>);
   if (!review.status?.allowed) return NOTHING;
+  return approval(csr, message);
+}
+
+function approval(csr: Csr, message: string): Plan {
   const approved = { type: 'Approved', status: 'True', reason: 'AutoApproved', message };
   return status(csr, { ...csr.status, conditions: [...(csr.status?.conditions ?? []), approved] }, 'approval');
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { CertificateSigningRequest as Csr } from '../api/kinds/certificates/certificate-signing-request.ts';
+import { Node } from '../api/kinds/core/node.ts';
 import { Secret } from '../api/kinds/core/secret.ts';
 import { ServiceAccount } from '../api/kinds/core/service-account.ts';
 import type { Draft } from '../api/object.ts';
@@ -12,14 +13,17 @@ import { certificateSigning, type CertificateSigner } from './certificate-signin
 import { serviceAccountTokens } from './service-account-tokens.ts';
 
 const CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet';
+const SERVING = 'kubernetes.io/kubelet-serving';
 const PEM = btoa('-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n');
 const NODE: UserInfo = { name: 'system:node:n1', groups: ['system:nodes'] };
 
 const signer: CertificateSigner = {
-  names: [CLIENT],
+  names: [CLIENT, SERVING],
+  kubeletServing: (spec) =>
+    spec.signerName === SERVING && spec.username === NODE.name ? { node: 'n1', names: ['n1', '10.0.0.1'] } : undefined,
   kubeletClient: (spec) => (spec.signerName === CLIENT && spec.username === NODE.name ? 'own' : undefined),
   sign(spec) {
-    if (spec.usages?.includes('server auth')) throw new Error('usages did not match');
+    if (spec.signerName === CLIENT && spec.usages?.includes('server auth')) throw new Error('usages did not match');
     return `-----BEGIN CERTIFICATE-----\n${btoa(spec.username ?? '')}\n-----END CERTIFICATE-----\n`;
   },
 };
@@ -43,6 +47,26 @@ describe('certificate requests', () => {
       'Approved AutoApproved Auto approving self kubelet client certificate after SubjectAccessReview.',
     ]);
     expect(atob(done.status!.certificate!)).toContain(btoa('system:node:n1'));
+    await stop();
+  });
+
+  test("a node's endpoint gets one for the addresses that the node tells, once it does", async () => {
+    const { clientFor, client, clock, stop } = await start();
+    const addresses = [{ type: 'Hostname', address: 'n1' }];
+    const node = await client.create(Node, { metadata: { name: 'n1' }, status: { addresses } } as Draft<Node>);
+    await clientFor(NODE).create(Csr, csr('endpoint', SERVING, ['server auth']));
+    await client.create(Csr, csr('foreign', SERVING, ['server auth']));
+    await clock.advance(60_000);
+    expect(conditions(await client.get(Csr, { name: 'endpoint' }))).toEqual([]);
+    const more = [...addresses, { type: 'InternalIP', address: '10.0.0.1' }];
+    await client.update(Node, { ...node, status: { ...node.status, addresses: more } }, { subresource: 'status' });
+    await clock.advance(1000);
+    const done = await client.get(Csr, { name: 'endpoint' });
+    expect(conditions(done)).toEqual([
+      'Approved AutoApproved Auto approving kubelet server certificate: its names are addresses of the node.',
+    ]);
+    expect(done.status?.certificate).toBeDefined();
+    expect(conditions(await client.get(Csr, { name: 'foreign' }))).toEqual([]);
     await stop();
   });
 

@@ -90,9 +90,26 @@ export function kubeletClient(spec: CertificateSigningRequestSpec): 'own' | 'oth
   return spec.username === request.commonName ? 'own' : 'other';
 }
 
+/** The node and its names, when a node asks for a certificate of its own endpoint. */
+export function kubeletServing(spec: CertificateSigningRequestSpec): { node: string; names: string[] } | undefined {
+  if (spec.signerName !== KUBELET_SERVING) return undefined;
+  try {
+    const request = readRequest(spec);
+    if (refusal(spec, request) !== undefined || spec.username !== request.commonName) return undefined;
+    return { node: request.commonName.slice(NODE_PREFIX.length), names: [...request.dnsNames, ...request.addresses] };
+  } catch {
+    return undefined;
+  }
+}
+
 /** The signer for the certificate controller. */
 export function certificateSigner(pki: { readonly authority: Authority; readonly notAfter: number }, env: Env) {
-  return { names: SIGNERS, kubeletClient, sign: (spec: CertificateSigningRequestSpec) => signRequest(spec, pki, env) };
+  return {
+    names: SIGNERS,
+    kubeletClient,
+    kubeletServing,
+    sign: (spec: CertificateSigningRequestSpec) => signRequest(spec, pki, env),
+  };
 }
 
 /** The signed certificate, PEM. Throws an Error when the request is one to refuse (see `refusal`) or cannot be read. */

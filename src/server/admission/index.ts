@@ -15,6 +15,8 @@ import { serviceAccount } from './service-account.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
 
 export interface AdmissionOptions {
+  /** Names of plugins to switch on; all that there are, are. */
+  readonly enable?: readonly string[];
   /** Names of plugins to switch off, e.g. `ServiceAccount`. All are on unless told. */
   readonly disable?: readonly string[];
   /** When given, only these are on. */
@@ -45,9 +47,10 @@ export function admissionPlugins(context: AdmissionContext, options: AdmissionOp
     ...(rbac ? [escalationCheck(authorizer, rbac)] : []),
     ...(options.extra ?? []),
   ];
-  for (const name of [...(options.disable ?? []), ...(options.only ?? [])]) {
-    if (!all.some((plugin) => plugin.name === name))
-      throw new Error(`unknown admission plugin ${JSON.stringify(name)}`);
+  const known = all.map((plugin) => plugin.name);
+  for (const name of [...(options.enable ?? []), ...(options.disable ?? []), ...(options.only ?? [])]) {
+    if (!known.includes(name))
+      throw new Error(`unknown admission plugin ${JSON.stringify(name)}: there are ${known.join(', ')}`);
   }
   return all.filter(({ name }) => (options.only?.includes(name) ?? true) && !options.disable?.includes(name));
 }
