@@ -3,7 +3,7 @@
 // speaks HTTP/2 over TLS with a client certificate, 4 connections with 32 requests each. Beside every figure stands its floor,
 // measured in the same run, and its goal.
 // `node bench/api.ts [--seconds n] [--all] [--prof dir] [phase...]`: `--all` runs controllers and scheduler in the server's
-// process; `--prof` writes a CPU profile of the server; phases are create, get, patch, delete, list, watch.
+// process; `--prof` writes a CPU profile of the server; `--node=--flag` gives its Node a flag; phases are create, get, patch, delete, list, watch.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,12 @@ const GOALS = { create: 4000, get: 13_000, patch: 3000, delete: 3000, list: 25, 
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seconds: { type: 'string', default: '3' }, all: { type: 'boolean' }, prof: { type: 'string' } },
+  options: {
+    seconds: { type: 'string', default: '3' },
+    all: { type: 'boolean' },
+    prof: { type: 'string' },
+    node: { type: 'string', multiple: true, default: [] },
+  },
 });
 const roundMs = Number(flags.seconds) * 1000;
 const wants = (phase: string) => positionals.length === 0 || positionals.includes(phase);
@@ -84,7 +89,7 @@ const patchOf = (n: number) => `{"metadata":{"annotations":{"example.com/round":
 const MERGE = 'application/merge-patch+json';
 
 async function main(): Promise<void> {
-  const nodeArgs = flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : [];
+  const nodeArgs = [...flags.node, ...(flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : [])];
   const server = new Measured(await bundle('server-process'), [dir, ...(flags.all ? ['all'] : [])], nodeArgs);
   const floor = new Measured(await bundle('floor-process'), [dir], []);
   try {

@@ -47,6 +47,7 @@ export function printStatus(status: ClusterStatus, terminal: Terminal): void {
   if (status.state === 'running' || status.state === 'starting') {
     rows.push(['server', status.server], ['process', `${status.pid}, ${megabytes(status.residentBytes)} resident`]);
   }
+  rows.push(...(status.figures ?? []).map((row) => [...row]));
   terminal.out(table(rows));
   for (const c of status.components) {
     terminal.out(`  ${c.healthy ? pc.green('ok ') : pc.red('bad')} ${c.name}${c.message ? `: ${c.message}` : ''}\n`);

@@ -32,6 +32,8 @@ export interface ClusterStatus {
   readonly startedAt: number;
   readonly residentBytes: number;
   readonly components: readonly { readonly name: string; readonly healthy: boolean; readonly message: string }[];
+  /** Figures of a running cluster, by name. */
+  readonly figures?: readonly (readonly [name: string, text: string])[];
 }
 
 export interface Step {

@@ -25,6 +25,9 @@ export type ChildMessage =
 
 export const contextOf = (name: string) => (name === 'coracle' ? 'coracle' : `coracle-${name}`);
 
+/** A quarter less memory under load for the same CPU (docs/performance.md). */
+const NODE_FLAGS = ['--max-semi-space-size=8'];
+
 /** Starts the cluster in the background and resolves when it is ready; `entry` is the CLI's own script. */
 export async function startInBackground(
   options: UpOptions,
@@ -41,7 +44,7 @@ export async function startInBackground(
   if (options.dataDir) args.push('--data-dir', options.dataDir);
   if (options.port) args.push('--port', String(options.port));
   if (!options.wait) args.push('--no-wait');
-  const child = spawn(process.execPath, [entry, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, entry, ...args], {
     detached: true,
     cwd: '/',
     stdio: ['ignore', log, log, 'ipc'],

@@ -31,6 +31,7 @@ import {
 import { networkOf, slotOf } from './networks.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 import { portFree } from './ports.ts';
+import { withFigures } from './status-figures.ts';
 import { readState, removeState, runningState, type ClusterState } from './state-file.ts';
 import { CORACLE_VERSION, KUBERNETES_VERSION } from './version.ts';
 
@@ -66,7 +67,7 @@ export function nodePlatform(): Platform {
     foreground,
     down,
     delete: remove,
-    status: (cluster) => statusOf(cluster, health),
+    status: async (cluster) => withFigures(await statusOf(cluster, health), commandEnv()),
     async kubeconfig(cluster, whom) {
       const { issueKubeconfig } = await import('./issue-kubeconfig.ts');
       return issueKubeconfig(commandEnv(), cluster.name, pathsOf(cluster), whom);
