@@ -5,11 +5,21 @@ import type { Service, ServicePort } from '../api/generated/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '../api/generated/discovery-v1.ts';
 import type { Backend, Frontend, Protocol, Rule } from './rule-set.ts';
 
+/** Where the rules are for. */
+export interface ProxyNode {
+  readonly name: string;
+  /** `topology.kubernetes.io/zone` of the node, if known. */
+  readonly zone?: string | undefined;
+}
+
 interface Candidate extends Backend {
   readonly ready: boolean;
   /** Still answers while it is going: used when nothing ready is left. */
   readonly serving: boolean;
   readonly local: boolean;
+  /** Whether the endpoint is meant for this node, for this zone; undefined when it does not say. */
+  readonly forNode: boolean | undefined;
+  readonly forZone: boolean | undefined;
 }
 
 const isV4 = (ip: string) => !ip.includes(':');
@@ -21,7 +31,7 @@ function concerns(service: Service): boolean {
   return type !== 'ExternalName' && clusterIP !== undefined && clusterIP !== '' && clusterIP !== 'None';
 }
 
-function candidatesFor(port: ServicePort, slices: readonly EndpointSlice[], nodeName: string): Candidate[] {
+function candidatesFor(port: ServicePort, slices: readonly EndpointSlice[], here: ProxyNode): Candidate[] {
   const found = new Map<string, Candidate>();
   for (const slice of slices) {
     if (slice.addressType !== 'IPv4') continue;
@@ -31,16 +41,22 @@ function candidatesFor(port: ServicePort, slices: readonly EndpointSlice[], node
     if (!target?.port) continue;
     for (const endpoint of slice.endpoints ?? []) {
       const ip = endpoint.addresses[0];
-      if (ip && isV4(ip)) found.set(`${ip}:${target.port}`, { ip, port: target.port, ...stateOf(endpoint, nodeName) });
+      if (ip && isV4(ip)) found.set(`${ip}:${target.port}`, { ip, port: target.port, ...stateOf(endpoint, here) });
     }
   }
   return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, candidate]) => candidate);
 }
 
-function stateOf({ conditions = {}, nodeName }: Endpoint, here: string) {
+function stateOf({ conditions = {}, nodeName, hints }: Endpoint, here: ProxyNode) {
   const ready = conditions.ready ?? true;
   const serving = conditions.serving ?? ready;
-  return { ready, serving: serving && conditions.terminating === true, local: nodeName === here };
+  return {
+    ready,
+    serving: serving && conditions.terminating === true,
+    local: nodeName === here.name,
+    forNode: hints?.forNodes?.some((n) => n.name === here.name),
+    forZone: hints?.forZones?.some((z) => z.name === here.zone),
+  };
 }
 
 /** The ready ones; when there are none, those that still serve while they go. */
@@ -49,18 +65,28 @@ function usable(candidates: readonly Candidate[]): Candidate[] {
   return ready.length ? ready : candidates.filter((c) => c.serving);
 }
 
+/** Those meant for this node, else for this zone, where every endpoint says for whom it is; else all. */
+function near(candidates: readonly Candidate[]): readonly Candidate[] {
+  const ready = candidates.filter((c) => c.ready);
+  for (const hint of ['forNode', 'forZone'] as const) {
+    const meant = ready.every((c) => c[hint] !== undefined) ? ready.filter((c) => c[hint]) : [];
+    if (meant.length) return meant;
+  }
+  return candidates;
+}
+
 const bare = (candidates: readonly Candidate[]): Backend[] => candidates.map(({ ip, port }) => ({ ip, port }));
 
 /** The rules of one Service on one node. */
-export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): Rule[] {
+export function planService(service: Service, slices: readonly EndpointSlice[], node: ProxyNode): Rule[] {
   if (!concerns(service)) return [];
   const { spec } = service;
   const affinitySeconds =
     spec.sessionAffinity === 'ClientIP' ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800) : 0;
   return (spec.ports ?? []).flatMap((port) => {
     const protocol = (port.protocol ?? 'TCP').toLowerCase() as Protocol;
-    const candidates = candidatesFor(port, slices, nodeName);
-    const everywhere = usable(candidates);
+    const candidates = candidatesFor(port, slices, node);
+    const everywhere = usable(near(candidates));
     const here = usable(candidates.filter((c) => c.local));
     const rule = (frontend: Frontend, local: boolean, external: boolean): Rule => ({
       frontend,

@@ -1,12 +1,14 @@
 // The service proxy as a component: watches Services and EndpointSlices, plans the Services that changed, and hands the
 // difference to the kernel at once. Changes that come while a transaction runs go into the next one together.
 
+import { Node } from '../api/kinds/core/node.ts';
 import { Service } from '../api/kinds/core/service.ts';
 import { EndpointSlice } from '../api/kinds/discovery/endpoint-slice.ts';
 import { keyOf } from '../api/object.ts';
 import { sleep, type Env } from '../base/env.ts';
 import type { InformerFactory, Lister } from '../client/informer.ts';
-import { keepSlots, planService } from './plan.ts';
+import { FrontendClaims } from './frontend-claims.ts';
+import { keepSlots, planService, type ProxyNode } from './plan.ts';
 import { frontendKey, type Rule, type RuleChange, type RuleSink } from './rule-set.ts';
 
 export interface ProxyOptions {
@@ -19,7 +21,9 @@ export interface ProxyOptions {
 }
 
 const BY_SERVICE = 'proxy-service';
-const RETRY = 1_000;
+const ZONE = 'topology.kubernetes.io/zone';
+const FIRST_RETRY = 1_000;
+const LAST_RETRY = 30_000;
 /** The kernel's rules are put in place anew this often, should somebody else have touched them. */
 const FULL_SYNC = 60 * 60_000;
 
@@ -29,48 +33,64 @@ export async function runProxy(options: ProxyOptions, { signal }: { signal: Abor
   await proxy.run(signal);
 }
 
+interface Sources {
+  readonly services: Lister<Service>;
+  readonly slices: Lister<EndpointSlice>;
+}
+
 class ServiceProxy {
   readonly #options: ProxyOptions;
   /** Service -> its rules as the kernel has them (or is about to). */
   readonly #rules = new Map<string, ReadonlyMap<string, Rule>>();
+  readonly #claims = new FrontendClaims();
   readonly #dirty = new Set<string>();
+  #node: ProxyNode;
+  #full = true;
   #wake: (() => void) | undefined;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
+    this.#node = { name: options.nodeName };
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { informers, env } = this.#options;
-    const log = env.log.child('proxy');
+    const { informers, env, nodeName } = this.#options;
     const services = informers.informer(Service);
     const slices = informers.informer(EndpointSlice);
+    const nodes = informers.informer(Node, { fieldSelector: `metadata.name=${nodeName}` });
     slices.addIndex(BY_SERVICE, (slice) => serviceKeyOf(slice) ?? []);
-    await Promise.all([services.synced, slices.synced]);
+    await Promise.all([services.synced, slices.synced, nodes.synced]);
     const stop = [
+      nodes.on((node) => this.#onNode(node)),
       services.on((service, old) => this.#touch(keyOf((service ?? old)!))),
       slices.on((slice, old) => {
         for (const key of [...serviceKeyOf(slice), ...serviceKeyOf(old)]) this.#touch(key);
       }),
     ];
     signal.addEventListener('abort', () => this.#wake?.(), { once: true });
-    let full = true;
-    let nextFull = 0;
+    let retry = FIRST_RETRY;
+    let nextFull = env.clock.setTimer(0, () => {});
     while (!signal.aborted) {
-      if (env.clock.monotonic() >= nextFull) full = true;
+      const full = this.#full;
       try {
-        await this.#sync(full, services, slices);
-        if (full) nextFull = env.clock.monotonic() + FULL_SYNC;
-        full = false;
+        await this.#sync({ services, slices });
+        retry = FIRST_RETRY;
       } catch (error) {
-        log.error('cannot write the Service rules', { error });
-        full = true;
-        await sleep(env, RETRY, { signal }).catch(() => {});
+        env.log.child('proxy').error('cannot write the Service rules', { error });
+        this.#full = true;
+        await sleep(env, retry, { signal }).catch(() => {});
+        retry = Math.min(retry * 2, LAST_RETRY);
         continue;
       }
-      if (this.#dirty.size === 0 && !signal.aborted) await new Promise<void>((resolve) => (this.#wake = resolve));
+      if (full) {
+        nextFull.cancel();
+        nextFull = env.clock.setTimer(FULL_SYNC, () => this.#again(), { unref: true });
+      }
+      if (this.#dirty.size === 0 && !this.#full && !signal.aborted)
+        await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
     }
+    nextFull.cancel();
     for (const unsubscribe of stop) unsubscribe();
   }
 
@@ -79,32 +99,78 @@ class ServiceProxy {
     this.#wake?.();
   }
 
-  async #sync(full: boolean, services: Lister<Service>, slices: Lister<EndpointSlice>): Promise<void> {
-    const { env, sink, observe, nodeName } = this.#options;
+  #again(): void {
+    this.#full = true;
+    this.#wake?.();
+  }
+
+  #onNode(node: Node | undefined): void {
+    const zone = node?.metadata.labels?.[ZONE];
+    if (zone === this.#node.zone) return;
+    this.#node = { name: this.#options.nodeName, zone };
+    this.#again();
+  }
+
+  async #sync(sources: Sources): Promise<void> {
+    const { env, sink, observe } = this.#options;
     const began = env.clock.monotonic();
+    const full = this.#full;
+    const keys = full ? [...this.#rules.keys(), ...sources.services.list().map(keyOf)] : [];
+    for (const key of keys) this.#dirty.add(key);
+    this.#full = false;
     const changes: RuleChange[] = [];
-    const keys = full
-      ? new Set([...this.#dirty, ...this.#rules.keys(), ...services.list().map(keyOf)])
-      : new Set(this.#dirty);
-    this.#dirty.clear();
-    for (const key of keys) {
-      const before = this.#rules.get(key) ?? new Map<string, Rule>();
-      const service = services.get(key);
-      const planned = service ? planService(service, slices.byIndex(BY_SERVICE, key), nodeName) : [];
-      const after = new Map(
-        planned.map((rule) => [frontendKey(rule.frontend), settle(rule, before.get(frontendKey(rule.frontend)))]),
-      );
-      for (const [frontend, rule] of after)
-        if (rule !== before.get(frontend)) changes.push({ before: before.get(frontend), after: rule });
-      for (const [frontend, rule] of before) if (!after.has(frontend)) changes.push({ before: rule, after: undefined });
-      if (after.size) this.#rules.set(key, after);
-      else this.#rules.delete(key);
+    // Planning one Service may free a frontend that another waits for: that one is then dirty, and planned as well.
+    while (this.#dirty.size) {
+      const batch = [...this.#dirty];
+      this.#dirty.clear();
+      for (const key of batch) changes.push(...this.#plan(key, sources));
     }
     if (full) await sink.replace([...this.#rules.values()].flatMap((rules) => [...rules.values()]));
-    else if (changes.length) await sink.change(changes);
+    else if (changes.length) await sink.change(merge(changes));
     else return;
-    observe?.({ rules: this.#rules.size, changes: changes.length, ms: env.clock.monotonic() - began });
+    let rules = 0;
+    for (const ofService of this.#rules.values()) rules += ofService.size;
+    observe?.({ rules, changes: changes.length, ms: env.clock.monotonic() - began });
   }
+
+  /** Plans one Service; its new rules stand in `#rules`. */
+  #plan(key: string, { services, slices }: Sources): RuleChange[] {
+    const before = this.#rules.get(key) ?? new Map<string, Rule>();
+    const service = services.get(key);
+    const planned = service ? planService(service, slices.byIndex(BY_SERVICE, key), this.#node) : [];
+    const after = new Map<string, Rule>();
+    const { owned, lost, freed } = this.#claims.claim(
+      key,
+      planned.map((rule) => frontendKey(rule.frontend)),
+    );
+    if (lost.length) this.#options.env.log.child('proxy').warn('another Service has this address', { key, lost });
+    for (const waiting of freed) this.#dirty.add(waiting);
+    for (const rule of planned) {
+      const frontend = frontendKey(rule.frontend);
+      if (owned.has(frontend)) after.set(frontend, settle(rule, before.get(frontend)));
+    }
+    const changes: RuleChange[] = [];
+    for (const [frontend, rule] of after)
+      if (rule !== before.get(frontend)) changes.push({ before: before.get(frontend), after: rule });
+    for (const [frontend, rule] of before) if (!after.has(frontend)) changes.push({ before: rule, after: undefined });
+    if (after.size) this.#rules.set(key, after);
+    else this.#rules.delete(key);
+    return changes;
+  }
+}
+
+/** One change for each frontend: one Service may have given up what another has taken over. */
+function merge(changes: readonly RuleChange[]): RuleChange[] {
+  const merged = new Map<string, RuleChange>();
+  for (const change of changes) {
+    const frontend = frontendKey((change.after ?? change.before)!.frontend);
+    const known = merged.get(frontend);
+    merged.set(
+      frontend,
+      known ? { before: known.before ?? change.before, after: change.after ?? known.after } : change,
+    );
+  }
+  return [...merged.values()];
 }
 
 /** The rule with its backends in the slots they had; the old value itself when nothing changed. */
