@@ -28,6 +28,19 @@ export interface LoggerOptions {
   readonly levels?: Readonly<Record<string, LogLevel>>;
 }
 
+/** `kubelet=debug,apiserver=warn` for `LoggerOptions.levels`. Throws an Error that says what is wrong. */
+export function parseLogLevels(text: string): Record<string, LogLevel> {
+  const levels: Record<string, LogLevel> = {};
+  for (const pair of text.split(',')) {
+    const [component = '', level = ''] = pair.split('=').map((part) => part.trim());
+    if (!component || !Object.hasOwn(ORDER, level)) {
+      throw new Error(`write it like kubelet=debug,apiserver=warn; levels are ${Object.keys(ORDER).join(', ')}`);
+    }
+    levels[component] = level as LogLevel;
+  }
+  return levels;
+}
+
 export function createLogger(options: LoggerOptions, component = 'coracle', fields: LogFields = {}): Logger {
   const least = ORDER[options.levels?.[component] ?? options.level ?? 'info'];
   const write = (level: LogLevel) => (message: string, more?: LogFields) => {

@@ -33,6 +33,7 @@ function flags(table: string): Flag[] {
 const COMMON = flags(`
 kubeconfig file: how to reach the API server; coracle kubeconfig prints one
 v level 2: log verbosity, 4 and more is debug
+log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
 `);
 
 const ELECTION = flags(`
@@ -73,6 +74,7 @@ disable-scheduler bool false: do not run the scheduler
 leader-elect bool false: run controllers and scheduler only while leading, beside others elsewhere
 etcd-servers urls: not supported yet: objects are kept in the embedded store
 v level 2: log verbosity, 4 and more is debug
+log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
 `),
   },
   agent: {

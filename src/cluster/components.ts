@@ -1,6 +1,6 @@
 // The parts of a cluster as programs of their own.
 
-import { createLogger } from '../base/log.ts';
+import { createLogger, parseLogLevels, type LogLevel } from '../base/log.ts';
 import { realEnv } from '../base/real-env.ts';
 import type { ComponentName } from '../cli/platform.ts';
 import { logSink } from '../host/log-sink.ts';
@@ -25,12 +25,23 @@ export async function runComponent(
 ): Promise<void> {
   const flags = new Flags(values);
   const level = flags.count('v', 0, 10) >= 4 ? 'debug' : 'info';
-  const env = realEnv(createLogger({ level, sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }));
+  const env = realEnv(
+    createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
+  );
   const run = await PARTS[name]();
   try {
     await run(flags, { env, signal });
   } catch (error) {
     // What is under way when it ends breaks off.
     if (!signal.aborted) throw error;
+  }
+}
+
+function levelsOf(flags: Flags): Readonly<Record<string, LogLevel>> {
+  const text = flags.text('log-levels');
+  try {
+    return text ? parseLogLevels(text) : {};
+  } catch (error) {
+    throw flags.refuse('log-levels', (error as Error).message);
   }
 }
