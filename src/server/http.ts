@@ -42,6 +42,9 @@ interface Request {
   readonly user: UserInfo;
 }
 
+/** Verbs about more than one object. */
+const MANY: ReadonlySet<string> = new Set(['list', 'watch', 'deletecollection']);
+
 /** The handler for a listener: answers every exchange, never rejects on a client's account. */
 export function createHttpHandler(options: HttpOptions): (exchange: HttpExchange) => Promise<void> {
   return new HttpServer(options).handle;
@@ -126,9 +129,12 @@ class HttpServer {
     await this.#options.streams(exchange, stream, op);
   }
 
-  #authorize({ exchange, user }: Request, route: ResourceRoute): void {
+  #authorize({ exchange, query, user }: Request, route: ResourceRoute): void {
     const connect = { method: exchange.method, path: route.rest, headers: {} };
-    requireAllowed(this.#server.authorizer, { ...route, user, options: {}, connect });
+    // Some may list only what they select: a node its own pods.
+    const fieldSelector = query?.get('fieldSelector');
+    const options = fieldSelector && MANY.has(route.verb) ? { fieldSelector } : {};
+    requireAllowed(this.#server.authorizer, { ...route, user, options, connect });
   }
 
   async #unknown(request: Request, route: ResourceRoute): Promise<void> {
