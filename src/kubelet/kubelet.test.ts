@@ -785,6 +785,27 @@ describe('a restarted kubelet', () => {
     server.close();
   });
 
+  it('leaves containers as started and ready as they were, until a probe says otherwise', async () => {
+    const probe = { exec: { command: ['check'] }, periodSeconds: 1, failureThreshold: 2 };
+    let healthy = true;
+    const first = await testNode(acting({ c: { exec: () => ({ exitCode: healthy ? 0 : 1 }) } }));
+    await first.create({ name: 'p', containers: [{ startupProbe: probe, readinessProbe: probe }] });
+    await first.settle(5 * SECOND);
+    await first.stop();
+    const { server, runtime, host } = first;
+    const before = (await first.pod('p'))!;
+    expect(conditionsOf(before)).toContain('Ready=True');
+    const second = await node({ server, runtime, host });
+    await second.settle(5 * SECOND);
+    expect((await second.pod('p'))!.metadata.resourceVersion).toBe(before.metadata.resourceVersion);
+    healthy = false;
+    await second.settle(3 * SECOND);
+    expect(conditionsOf(await second.pod('p'))).toContain('Ready=False(ContainersNotReady)');
+    await second.close();
+    open.length = 0;
+    server.close();
+  });
+
   it('finds its pods dead after a reboot and starts them again', async () => {
     const first = await testNode();
     await first.create({ name: 'p' });

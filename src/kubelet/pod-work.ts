@@ -241,7 +241,9 @@ export class PodWork {
     const container = target.container as Container;
     if (!ContainerProbes.needed(container)) return;
     const { env, runtime, host, config } = this.node;
+    const reported = [...(this.pod.status?.containerStatuses ?? []), ...(this.pod.status?.initContainerStatuses ?? [])];
     const probes = new ContainerProbes({
+      before: reported.find(({ containerID, state }) => state?.running && containerID?.endsWith(`://${status.id}`)),
       env,
       runtime,
       prober: host.prober,

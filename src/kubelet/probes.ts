@@ -25,6 +25,8 @@ export interface ProbeContext {
   readonly changed: () => void;
   readonly note: (type: 'Warning', reason: string, message: string) => void;
   readonly userAgent: string;
+  /** What the pod's status said of this very instance, told by an earlier kubelet: it holds until a probe says otherwise. */
+  readonly before?: { readonly started?: boolean | undefined; readonly ready: boolean } | undefined;
 }
 
 /** Exists for one instance of a container that has probes, from its start to its end. */
@@ -35,7 +37,7 @@ export class ContainerProbes {
   constructor(context: ProbeContext) {
     this.#context = context;
     const { startupProbe } = context.container;
-    if (startupProbe) this.#begin('startup', startupProbe);
+    if (startupProbe && !context.before?.started) this.#begin('startup', startupProbe);
     else this.#started();
   }
 
@@ -46,7 +48,7 @@ export class ContainerProbes {
 
   verdict(): ProbeVerdict {
     return {
-      startup: this.#loops.get('startup')?.result,
+      startup: this.#loops.get('startup')?.result ?? (this.#context.before?.started ? true : undefined),
       liveness: this.#loops.get('liveness')?.result,
       readiness: this.#loops.get('readiness')?.result,
     };
@@ -70,6 +72,7 @@ export class ContainerProbes {
       }
       this.#context.changed();
     });
+    if (type === 'readiness' && this.#context.before?.ready) loop.result = true;
     this.#loops.set(type, loop);
     loop.begin();
   }
