@@ -67,7 +67,7 @@ describe.skipIf(!canRunClusters)('rollouts', () => {
     await kubectl.ok('apply -f -', webManifest('web', { replicas: 2 }));
     await status();
     const good = await image();
-    expect(await kubectl.ok('set image deployment/web web=nowhere.invalid/web:2')).toBe(
+    expect(await kubectl.ok('set image deployment/web web=127.0.0.1:1/web:2')).toBe(
       'deployment.apps/web image updated\n',
     );
     await eventually(
@@ -82,7 +82,7 @@ describe.skipIf(!canRunClusters)('rollouts', () => {
     await status();
     expect(await image()).toBe(good);
     expect((await kubectl.ok('rollout history deployment web')).match(/^\d+/gm)).toEqual(['2', '3']);
-    expect(await kubectl.ok('rollout history deployment web --revision=2')).toContain('nowhere.invalid/web:2');
+    expect(await kubectl.ok('rollout history deployment web --revision=2')).toContain('127.0.0.1:1/web:2');
     expect(await kubectl.ok('rollout pause deployment web')).toBe('deployment.apps/web paused\n');
     expect(await kubectl.fails('rollout pause deployment web')).toBe('error: deployments.apps "web" is already paused');
     await kubectl.ok('set env deployment/web VERSION=9');

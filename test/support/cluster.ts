@@ -133,6 +133,7 @@ export async function startTestCluster(short: string): Promise<TestCluster> {
   try {
     await Promise.all([cluster.up(), buildBusyboxImage(archive)]);
     await cluster.coracle('image', 'load', archive);
+    await cluster.kubectl.ok('rollout status deployment coredns -n kube-system --timeout=60s');
   } catch (error) {
     await cluster.delete();
     throw error;
