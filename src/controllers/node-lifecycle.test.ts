@@ -110,7 +110,19 @@ test.each<[string, Toleration[], string[], number | undefined]>([
   ],
 ])('eviction: %s', (_, tolerations, keys, wanted) => {
   const all = keys.map((key) => ({ key, effect: 'NoExecute', timeAdded: '1970-01-01T00:00:00Z' }));
-  expect(evictionTime({ spec: { tolerations } } as Pod, all, 1000)).toBe(wanted);
+  const status = { startTime: '1970-01-01T00:00:00Z' };
+  expect(evictionTime({ spec: { tolerations }, status } as Pod, all, 1000)).toBe(wanted);
+});
+
+test.each([
+  ['a taint without a time', undefined, '1970-01-01T00:00:00Z', 12_000],
+  ['a pod that came later', '1970-01-01T00:00:00Z', '1970-01-01T00:00:05Z', 15_000],
+  ['a pod that has not started', '1970-01-01T00:00:00Z', undefined, 12_000],
+])('eviction: time runs for %s', (_, timeAdded, startTime, wanted) => {
+  const tolerations = [{ operator: 'Exists', tolerationSeconds: 10 }];
+  const pod = { spec: { tolerations }, status: { startTime } } as Pod;
+  const taint = { key: 'a', effect: 'NoExecute', ...(timeAdded ? { timeAdded } : {}) };
+  expect(evictionTime(pod, [taint], 9_000, 2_000)).toBe(wanted);
 });
 
 describe('a node that falls silent', () => {

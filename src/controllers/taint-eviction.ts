@@ -12,14 +12,23 @@ import { defineController, NOTHING, watch, type Plan } from '../client/controlle
 const BY_NODE = 'taint-node';
 const noExecute = (taints: readonly Taint[] | undefined) => taints?.filter((t) => t.effect === 'NoExecute') ?? [];
 
-/** The first toleration that meets a taint counts. When the pod has to go, in milliseconds since the epoch; undefined when it may stay. */
-export function evictionTime(pod: PodObject, taints: readonly Taint[], now: number): number | undefined {
+/**
+ * When the pod has to go, in milliseconds since the epoch; undefined when it may stay. The first toleration that meets a
+ * taint counts. Its time runs from the taint, but not from before the pod's start; what does not say its time counts from `seen`.
+ */
+export function evictionTime(
+  pod: PodObject,
+  taints: readonly Taint[],
+  now: number,
+  seen: number = now,
+): number | undefined {
+  const begun = pod.status?.startTime ? Date.parse(pod.status.startTime) : seen;
   let earliest: number | undefined;
   for (const taint of taints) {
     const toleration = pod.spec.tolerations?.find((t) => tolerates(t, taint));
     if (!toleration) return now;
     if (toleration.tolerationSeconds === undefined) continue;
-    const since = taint.timeAdded ? Date.parse(taint.timeAdded) : now;
+    const since = Math.max(taint.timeAdded ? Date.parse(taint.timeAdded) : seen, begun);
     const time = since + Math.max(0, toleration.tolerationSeconds) * 1000;
     earliest = earliest === undefined ? time : Math.min(earliest, time);
   }
@@ -55,17 +64,19 @@ export const taintEviction = defineController({
     const pod = view.of(Pod).get(key);
     if (!pod?.spec.nodeName || pod.metadata.deletionTimestamp) return NOTHING;
     const taints = noExecute(view.of(Node).get(pod.spec.nodeName)?.spec.taints);
-    const time = evictionTime(pod, taints, now);
+    // Taints set by hand have no time: theirs runs from when they were first seen here.
+    const pending = memory as { readonly seen: number } | undefined;
+    const seen = pending?.seen ?? now;
+    const time = evictionTime(pod, taints, now, seen);
     const { name, namespace, uid } = pod.metadata;
-    const told = (memory as { cancelable: boolean } | undefined)?.cancelable;
     if (time === undefined) {
-      if (!told) return NOTHING;
+      if (!pending) return NOTHING;
       const message = `Cancelling deletion of Pod ${namespace}/${name}`;
       return {
         actions: [{ do: 'event', event: { about: pod, type: 'Normal', reason: 'TaintManagerEviction', message } }],
       };
     }
-    if (time > now) return { actions: [], again: time - now, idle: true, memory: { cancelable: true } };
+    if (time > now) return { actions: [], again: time - now, idle: true, memory: { seen } };
     const message = `Marking for deletion Pod ${namespace}/${name}`;
     const condition = {
       type: 'DisruptionTarget',
