@@ -4,7 +4,7 @@
 
 import { rfc3339, sleep, type Env } from '../base/env.ts';
 import { isReason, StatusError } from '../api/errors.ts';
-import type { KubeObject } from '../api/object.ts';
+import { keyOf, type KubeObject } from '../api/object.ts';
 import { Event } from '../api/kinds/core/event.ts';
 import { isNamespaceTerminating } from './apply-actions.ts';
 import type { Client } from './client.ts';
@@ -38,15 +38,24 @@ export function createEventRecorder(options: EventRecorderOptions): EventRecorde
   const queue: Event[] = [];
   let writing: Promise<void> | undefined;
 
+  let dropped = 0;
+
   const drain = async () => {
     for (let event = queue.shift(); event && !options.signal.aborted; event = queue.shift())
       await write(event, correlator, options);
     writing = undefined;
+    if (dropped > 0) env.log.warn('events were dropped', { count: dropped });
+    dropped = 0;
+  };
+  /** Said once: where events pile up, lines about them would too. */
+  const drop = ({ about, reason }: EventNote) => {
+    if (dropped++ === 0)
+      env.log.warn('too many events waiting: dropping further ones', { about: about && keyOf(about), reason });
   };
   return {
     record(note) {
       if (options.signal.aborted) return;
-      if (queue.length >= MAX_QUEUED) return env.log.warn('too many events waiting, dropping one', { ...note });
+      if (queue.length >= MAX_QUEUED) return drop(note);
       queue.push(eventOf(note, options));
       writing ??= Promise.resolve().then(drain);
     },
