@@ -7,10 +7,11 @@ import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { CRASH_LOOP, nextBackoff, type BackoffEntry } from './backoff.ts';
 import type { KubeletConfig } from './config.ts';
+import { LABELS } from './labels.ts';
 import { planPod } from './plan.ts';
 import type { PodAction, PodPlan, ProbeVerdict, StartAction, StopRequest, Waiting } from './plan-steps.ts';
 import { PodRuntime } from './pod-runtime.ts';
-import { allStatuses, graceOf, isTerminal } from './pod-spec.ts';
+import { allStatuses, containerHash, graceOf, isTerminal } from './pod-spec.ts';
 import type { ContainerStatus } from './runtime.ts';
 import { behaviourOf, PREFIX, type ContainerBehaviour } from './simulated-behaviour.ts';
 import { podStatus } from './status.ts';
@@ -120,7 +121,8 @@ export class SimulatedPod {
       imageId: `sha256:${image}`,
       logPath: '',
       labels: {},
-      annotations: {},
+      // What tells that the image in the spec is another by now.
+      annotations: { [LABELS.hash]: containerHash({ name, image }) },
     };
   }
 

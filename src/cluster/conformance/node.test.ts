@@ -108,7 +108,7 @@ describe('Pods', () => {
     expect(await names(client, Pod, space)).toEqual([]);
   });
 
-  test.skip('Pods, completes the lifecycle of a Pod and the PodStatus', async () => {
+  test('Pods, completes the lifecycle of a Pod and the PodStatus', async () => {
     await pod('p', {}, { labels: { e2e: 'life' } });
     await cluster.settle();
     await change('p', {
