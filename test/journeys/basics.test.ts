@@ -221,7 +221,7 @@ describe.skipIf(!canRunClusters)('basics', () => {
       'error: Expected replicas to be 5, was 0',
     );
     expect(await kubectl.fails('apply --server-side --field-manager=other -f -', at(1))).toMatch(
-      /^error: Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps\/v1: \.spec\.replicas\n/,
+      /^error: Apply failed with 1 conflict: conflict with "kubectl[.\d]*" with subresource "scale" using apps\/v1: \.spec\.replicas\n/,
     );
     expect(await kubectl.ok('apply --server-side --force-conflicts -f -', at(0))).toBe(
       'deployment.apps/web serverside-applied\n',
