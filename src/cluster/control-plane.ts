@@ -92,15 +92,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const metrics = options.metrics ?? new Metrics();
   const modes = options.authorization ?? ['Node', 'RBAC'];
   const authorizer = authorizerOf(modes, rbac, caches);
-  // All of them have roles, also those that run elsewhere.
-  const definitions = [
-    ...controllersOf({
-      kinds: builtinKinds,
-      ...(options.rootCa ? { rootCa: options.rootCa } : {}),
-      ...(options.clusterCidr ? { clusterCidr: options.clusterCidr } : {}),
-    }),
-    ...(options.controllers ?? []),
-  ];
+  const definitions = definitionsOf(options);
   const selected = selectControllers(definitions, options.selectControllers ?? '*');
   const server = createApiServer({
     env,
@@ -156,6 +148,12 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     },
     close: () => server.close(),
   };
+}
+
+/** All controllers of the cluster: they have roles even where they run elsewhere. */
+function definitionsOf({ rootCa, clusterCidr, controllers }: ControlPlaneOptions): readonly ControllerDefinition[] {
+  const config = { kinds: builtinKinds, ...(rootCa ? { rootCa } : {}), ...(clusterCidr ? { clusterCidr } : {}) };
+  return [...controllersOf(config), ...(controllers ?? [])];
 }
 
 /** Every operation is counted, and told to `also`. */
