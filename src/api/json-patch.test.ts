@@ -82,4 +82,18 @@ describe('failures', () => {
       'The allowed maximum operations in a JSON patch is 10000, got 10001',
     );
   });
+
+  it('refuses copies that double what is there again and again, at once', () => {
+    const doubling = (times: number) => Array.from({ length: times }, () => ({ op: 'copy', from: '/a', path: '/a/-' }));
+    expect(applyJsonPatch({ a: ['x'] }, doubling(3))).toEqual({
+      a: ['x', ['x'], ['x', ['x']], ['x', ['x'], ['x', ['x']]]],
+    });
+    const rejected = expect.objectContaining({
+      code: 422,
+      cause: expect.stringMatching(/^Unable to complete the copy, .* exceeding the limit 3145728$/),
+    });
+    expect(() => applyJsonPatch({ a: ['x'] }, doubling(60))).toThrow(rejected);
+    const large = Array.from({ length: 4 }, (_, i) => ({ op: 'copy', from: '/a', path: `/b${i}` }));
+    expect(() => applyJsonPatch({ a: 'x'.repeat(1_000_000) }, large)).toThrow(rejected);
+  });
 });

@@ -13,6 +13,8 @@ export interface JsonPatchOperation {
 }
 
 const MAX_OPERATIONS = 10_000;
+/** Bytes of JSON that all copies of a patch together may add: a few of them double what is there every time. */
+const MAX_COPIED = 3 * 1024 * 1024;
 
 /**
  * The patched value; what the patch leaves alone is shared with `target`. Neither argument changes.
@@ -41,6 +43,7 @@ const MISSING = Symbol('missing');
 class Document {
   root: unknown;
   readonly #owned = new WeakSet<object>();
+  #copied = 0;
 
   constructor(root: unknown) {
     this.root = root;
@@ -71,8 +74,7 @@ class Document {
         const found = this.#get(source);
         if (found === MISSING) throw patchRejected(`${op} operation does not apply: doc is missing from path: ${from}`);
         if (op === 'move') this.#remove(source);
-        // The same value may now stand in two places, so neither may be written to in place.
-        else this.#disown(found);
+        else this.#copy(found);
         return this.#add(steps, found);
       }
       default:
@@ -117,6 +119,16 @@ class Document {
     return copy;
   }
 
+  /** The same value is about to stand in two places, so neither may be written to in place. */
+  #copy(value: unknown): void {
+    this.#copied += sizeUpTo(value, MAX_COPIED + 1 - this.#copied);
+    if (this.#copied > MAX_COPIED)
+      throw patchRejected(
+        `Unable to complete the copy, the accumulated size increase of copy is ${this.#copied}, exceeding the limit ${MAX_COPIED}`,
+      );
+    this.#disown(value);
+  }
+
   #disown(value: unknown): void {
     if (typeof value !== 'object' || value === null) return;
     this.#owned.delete(value);
@@ -155,6 +167,19 @@ class Document {
     else
       throw patchRejected(`remove operation does not apply: Unable to remove nonexistent key: ${last}: missing value`);
   }
+}
+
+/** About the length of the value's JSON; at least `enough` once it is that long, without looking at the rest. */
+function sizeUpTo(value: unknown, enough: number): number {
+  if (typeof value === 'string') return value.length + 2;
+  if (typeof value !== 'object' || value === null) return String(value).length;
+  let size = 2;
+  for (const key in value) {
+    if (size >= enough) return size;
+    if (!Array.isArray(value)) size += key.length + 3;
+    size += 1 + sizeUpTo((value as JsonObject)[key], enough - size);
+  }
+  return size;
 }
 
 /** JSON Pointer: https://www.rfc-editor.org/rfc/rfc6901 */

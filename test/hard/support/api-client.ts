@@ -146,7 +146,12 @@ export class ApiClient {
     const present = this.#session;
     if (present && !present.closed && !present.destroyed) return present;
     const { port, ca, cert, key } = this.#access;
-    const session = connect(`https://127.0.0.1:${port}`, { ca, ...(cert && key ? { cert, key } : {}) });
+    const session = connect(`https://127.0.0.1:${port}`, {
+      ca,
+      ...(cert && key ? { cert, key } : {}),
+      // In megabytes; the default of 10 would end what is asked with a large body.
+      maxSessionMemory: 1000,
+    });
     const gone = () => {
       if (this.#session === session) this.#session = undefined;
     };
