@@ -42,7 +42,13 @@ export class StatusWriter {
 
   /** A newer version of the pod has been read. */
   observe(pod: Pod): void {
-    if (versionOf(pod) >= versionOf(this.#pod)) this.#pod = pod;
+    if (versionOf(pod) < versionOf(this.#pod)) return;
+    this.#pod = pod;
+    if (pod.metadata.resourceVersion === this.version || !this.#written || this.#wanted) return;
+    // Somebody overruled us (a node that seemed lost is back): what we wrote is no longer what is there.
+    if (sameJson(ownStatuses(this.#written), ownStatuses(pod.status))) return;
+    this.#written = undefined;
+    this.#signature = '';
   }
 
   set(status: PodStatus): void {
@@ -142,6 +148,12 @@ export class StatusWriter {
     }
   }
 }
+
+/** The state of each condition that is the kubelet's to say. */
+const ownStatuses = (status: PodStatus | undefined) =>
+  Object.fromEntries(
+    (status?.conditions ?? []).filter((c) => OWNED_CONDITIONS.has(c.type)).map((c) => [c.type, c.status]),
+  );
 
 const versionOf = (pod: Pod) => Number(pod.metadata.resourceVersion ?? 0);
 
