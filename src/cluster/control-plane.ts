@@ -114,10 +114,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     ...(options.freeze ? { freeze: true } : {}),
   });
   const bootstrapped = new Map<string, boolean>(Object.values(HOOKS).flatMap((all) => all.map((h) => [h, false])));
-  const clientOf = (user: UserInfo, userAgent: string) => {
-    const client = new Client(server.transport(user, userAgent), userAgent);
-    return options.between?.(client, user, userAgent) ?? client;
-  };
+  const clientOf = clientsOf(server, options.between);
   return {
     server,
     caches,
@@ -165,6 +162,13 @@ function countingHooks(metrics: Metrics, caches: Caches, also: OperationHook | u
     also(op, outcome);
   };
   return { audit, observe: both };
+}
+
+function clientsOf(server: ApiServer, between: ControlPlaneOptions['between']) {
+  return (user: UserInfo, userAgent: string): Client => {
+    const client = new Client(server.transport(user, userAgent), userAgent);
+    return between?.(client, user, userAgent) ?? client;
+  };
 }
 
 function authorizerOf(modes: readonly AuthorizationMode[], rbac: RbacAuthorizer, caches: Caches): Authorizer {
