@@ -29,11 +29,15 @@ export async function runComponent(
     createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
   );
   const run = await PARTS[name]();
+  // Waiting for a server, or to lead, is no reason to end: connections and waits of their own hold no process.
+  const alive = setInterval(() => {}, 2 ** 30);
   try {
     await run(flags, { env, signal });
   } catch (error) {
     // What is under way when it ends breaks off.
     if (!signal.aborted) throw error;
+  } finally {
+    clearInterval(alive);
   }
 }
 

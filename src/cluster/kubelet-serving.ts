@@ -3,6 +3,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { CertificateSigningRequest as Csr } from '../api/kinds/certificates/certificate-signing-request.ts';
 import { randomSuffix, sleep, type Env } from '../base/env.ts';
@@ -92,7 +93,7 @@ function readKept(options: KubeletServingOptions): ServingCertificate | undefine
     const key = readFileSync(keyFile, 'utf8');
     const parsed = new X509Certificate(cert);
     const signed = parsed.verify(new X509Certificate(options.ca).publicKey);
-    const named = options.names.every((name) => parsed.checkIP(name) ?? parsed.checkHost(name));
+    const named = options.names.every((name) => isIP(name) ? parsed.checkIP(name) : parsed.checkHost(name));
     return signed && named && renewalOf(cert) > options.env.clock.now() ? { cert, key } : undefined;
   } catch (error) {
     options.env.log.warn('the kept certificate cannot be used', { file: certFile, error: (error as Error).message });
