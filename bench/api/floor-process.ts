@@ -17,6 +17,7 @@ export interface FloorOptions {
 
 const PUTS_MS = 1500;
 
+process.once('disconnect', () => process.exit());
 process.once('message', (message) => void serve(message as FloorOptions));
 
 async function serve({ object, list, line }: FloorOptions): Promise<void> {
