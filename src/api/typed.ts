@@ -66,7 +66,9 @@ export function decodeKind<T extends KubeObject>(
   }
   const { validation = 'Ignore', duplicates = [] } = options;
   if (validation === 'Ignore' || context.unknown.length + duplicates.length === 0) return { object, warnings: [] };
-  const texts = [...duplicates, ...context.unknown];
+  // A field that is unknown and there twice is only unknown.
+  const unknown = new Set(context.unknown.map((text) => text.replace('unknown', 'duplicate')));
+  const texts = [...context.unknown, ...duplicates.filter((text) => !unknown.has(text))];
   if (validation === 'Strict') throw cannotBeHandled(kind, `strict decoding error: ${texts.join(', ')}`);
   return { object, warnings: texts };
 }

@@ -117,6 +117,11 @@ class HttpServer {
       this.#authorize(request, route);
     if (!kind) return this.#unknown(request, route);
     checkScope(kind, route);
+    if (kind.virtual && reply.form.as === 'Table') {
+      // What is computed on the spot has no rows.
+      const form = negotiate(exchange.headers.accept, false, false);
+      request = { ...request, reply: { ...reply, form } };
+    }
     const op = await readOp(exchange, route, query, { user, kind, reader: this.#reader });
     const long = op.verb === 'watch' || op.verb === 'connect';
     const result = await this.#server.handle(op, long ? { signal: exchange.signal } : {});

@@ -25,14 +25,17 @@ const MAX_REMEMBERED = 256;
 
 let remembered = new Map<string, Form | undefined>();
 
-/** Throws NotAcceptable when nothing the client takes can be had. `protobuf` says whether this object has that form. */
-export function negotiate(accept: string | undefined, protobuf = false): Form {
+/**
+ * Throws NotAcceptable when nothing the client takes can be had. `protobuf` and `tables` say whether this object has
+ * these forms.
+ */
+export function negotiate(accept: string | undefined, protobuf = false, tables = true): Form {
   if (!accept) return JSON_FORM;
-  const key = protobuf ? `p${accept}` : accept;
+  const key = protobuf || !tables ? `${protobuf ? 'p' : ''}${tables ? '' : 'o'} ${accept}` : accept;
   let form = remembered.get(key);
   if (!form && !remembered.has(key)) {
     if (remembered.size >= MAX_REMEMBERED) remembered = new Map();
-    form = choose(parseAccept(accept), protobuf);
+    form = choose(parseAccept(accept), protobuf, tables);
     remembered.set(key, form);
   }
   if (form) return form;
@@ -42,7 +45,7 @@ export function negotiate(accept: string | undefined, protobuf = false): Form {
   );
 }
 
-function choose(clauses: readonly Clause[], protobuf: boolean): Form | undefined {
+function choose(clauses: readonly Clause[], protobuf: boolean, tables: boolean): Form | undefined {
   for (const { type, parameters } of clauses) {
     const mediaType = mediaTypeOf(type, protobuf);
     if (!mediaType) continue;
@@ -57,6 +60,7 @@ function choose(clauses: readonly Clause[], protobuf: boolean): Form | undefined
     const version = parameters.get('v');
     if (!TRANSFORMS.has(as) || parameters.get('g') !== 'meta.k8s.io') continue;
     if (version !== 'v1' && version !== 'v1beta1') continue;
+    if (as === 'Table' && !tables) continue;
     // Tables and bare metadata are made as text.
     if (mediaType === 'application/vnd.kubernetes.protobuf') continue;
     return { mediaType, as: as === 'Table' ? as : 'PartialObjectMetadata', metaVersion: `meta.k8s.io/${version}` };
