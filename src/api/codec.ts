@@ -47,6 +47,12 @@ export function bytesOf(object: object): Uint8Array {
   return wire;
 }
 
+/** Bytes kept of the object's encoding: 0 when it was never encoded. */
+export function encodedSize(object: object): number {
+  const known = encodings.get(object);
+  return (known?.wire ?? known?.stored)?.length ?? 0;
+}
+
 /** The form without resourceVersion, whatever the object says. */
 export function storedBytes(object: KubeObject): Uint8Array {
   const known = encodings.get(object);

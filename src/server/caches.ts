@@ -1,13 +1,13 @@
 // The stored objects of every kind: keys, the watch cache of each kind (made at first use), and writes of single objects.
 
-import { ObjectValue, objectOf } from '../api/codec.ts';
+import { encodedSize, ObjectValue, objectOf } from '../api/codec.ts';
 import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { Logger } from '../base/log.ts';
 import { StoreError, type Entry, type Mutation, type Store, type Value } from '../store/store.ts';
 import { StoreFeed } from '../store/store-feed.ts';
-import { WatchCache } from '../store/watch-cache.ts';
+import { WatchCache, type CacheEvent } from '../store/watch-cache.ts';
 import { deepFreeze } from './plain.ts';
 import { storageKind } from './kind-registry.ts';
 
@@ -15,6 +15,12 @@ import { storageKind } from './kind-registry.ts';
 export type WriteOutcome =
   | { readonly ok: true; readonly object: KubeObject; readonly revision: number }
   | { readonly ok: false; readonly current: KubeObject | undefined };
+
+/** Bytes of past objects of one kind that are remembered, as encoded: in memory an object takes a few times as much. */
+const HISTORY = {
+  budget: 32 * 2 ** 20,
+  weigh: ({ object, previous }: CacheEvent<KubeObject>) => encodedSize(object ?? previous!),
+};
 
 /** The objects of one stored kind. */
 export class Storage {
@@ -31,7 +37,7 @@ export class Storage {
     this.#freeze = options.freeze;
     const decode = (entry: Entry) => decodeOrStandIn(entry, kind, options);
     const index = indexOf(kind);
-    this.cache = new WatchCache(feed, this.prefix, decode, index ? { index } : {});
+    this.cache = new WatchCache(feed, this.prefix, decode, { limit: HISTORY, ...(index ? { index } : {}) });
   }
 
   key(namespace: string | undefined, name: string): string {

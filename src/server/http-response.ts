@@ -132,11 +132,31 @@ export function sendText(exchange: HttpExchange, auditId: string, status: number
   );
 }
 
+/** Characters of all warnings together; beyond that each is cut, for a head that is too long ends the answer. */
+const WARNINGS_LENGTH = 4096;
+const WARNING_CUT = 256;
+
+function cutWarnings(warnings: readonly string[]): readonly string[] {
+  if (warnings.reduce((sum, text) => sum + text.length, 0) <= WARNINGS_LENGTH) return warnings;
+  const out: string[] = [];
+  let length = 0;
+  for (const text of warnings) {
+    if (length >= WARNINGS_LENGTH) break;
+    // By code points, so that no pair of surrogates is cut apart.
+    const cut = Array.from(text.slice(0, 2 * WARNING_CUT))
+      .slice(0, WARNING_CUT)
+      .join('');
+    out.push(cut);
+    length += cut.length;
+  }
+  return out;
+}
+
 /** RFC 7234 warnings with code 299. Header values are bytes: text beyond ASCII goes as UTF-8. */
 function warningHeaders(warnings: readonly string[]): ResponseHeaders {
   if (warnings.length === 0) return {};
   return {
-    warning: warnings.map((text) => {
+    warning: cutWarnings(warnings).map((text) => {
       const quoted = text.replace(/\p{Cc}+/gu, ' ').replace(/["\\]/g, String.raw`\$&`);
       return `299 - "${String.fromCharCode(...encoder.encode(quoted))}"`;
     }),

@@ -388,6 +388,11 @@ describe('what makes no sense', () => {
     expect(answer.status).toBe(201);
     const texts = [answer.sent['warning'] ?? []].flat();
     expect(texts).toContainEqual(expect.stringMatching(/^299 - ".*duplicate field \\"data.a\\""$/));
+    const long = await post(`{"metadata":{"name":"u"},"${'é'.repeat(100_000)}":1,"y":1}`);
+    expect(long.status).toBe(201);
+    const cut = [long.sent['warning'] ?? []].flat();
+    expect(cut).toHaveLength(2);
+    for (const text of cut) expect(text.length).toBeLessThan(600);
     const strict = await post('{"metadata":{"name":"v"},"x":1}', {}, '?fieldValidation=Strict');
     expect(strict.status).toBe(400);
   });

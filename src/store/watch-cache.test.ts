@@ -204,6 +204,25 @@ describe('listAt', () => {
   });
 });
 
+test('few large events count as many small ones', async () => {
+  const limit = { budget: 1000, weigh: ({ object }: CacheEvent<Item>) => object?.text.length ?? 0 };
+  const { store, cache } = await open(undefined, { limit });
+  for (let i = 0; i < 200; i++) await write(store, put(`${PODS}a/${i}`, 'x'));
+  expect(cache.oldestRevision).toBe(1);
+  for (let i = 0; i < 8; i++) await write(store, put(`${PODS}a/big`, 'y'.repeat(300)));
+  const { oldestRevision } = cache;
+  expect(oldestRevision).toBeGreaterThan(201);
+  expect(oldestRevision).toBeLessThan(store.revision - 2);
+  await write(store, put(`${PODS}a/huge`, 'z'.repeat(5000)), put(`${PODS}a/too`, 'z'.repeat(5000)));
+  // The last is there whatever it weighs, or nobody could be told of it.
+  const recorder = new Recorder();
+  await write(store, put(`${PODS}a/next`, 'n'));
+  cache.watch(PODS, cache.oldestRevision, recorder);
+  expect(recorder.batches.at(-1)).toEqual([`${store.revision} put a/next n`]);
+  for (const batch of recorder.batches)
+    expect(batch.every((line) => Number(line.split(' ')[0]) > cache.oldestRevision)).toBe(true);
+});
+
 describe('watch', () => {
   test('replays, then goes on, without gap or repetition', async () => {
     const { store, cache } = await open();

@@ -31,6 +31,8 @@ export interface CacheSink<T> {
 export interface WatchCacheOptions<T> {
   /** How many recent events to remember, for watches from the past and listings of it. Default 4,096. */
   readonly capacity?: number;
+  /** What remembered events may weigh together, and what each does; only their number counts when absent. */
+  readonly limit?: { readonly budget: number; weigh(event: CacheEvent<T>): number };
   /** A value by which listings and watches can be narrowed without looking at every object: a pod's node. */
   readonly index?: (object: T) => string | undefined;
 }
@@ -63,7 +65,7 @@ export class WatchCache<T> {
     this.#feed = feed;
     this.#decode = decode;
     this.#indexOf = options.index;
-    this.#ring = new EventRing(options.capacity ?? 4096);
+    this.#ring = new EventRing(options.capacity ?? 4096, options.limit);
     this.#watches = new CacheWatches(prefix, this.#ring, options.index);
     this.ready = this.#load({
       apply: (batch) => this.#apply(batch),

@@ -42,6 +42,10 @@ test.each<[Partial<ObjectMeta>, string[]]>([
     ['metadata.annotations: Too long: may not be more than 262144 bytes'],
   ],
   [
+    { ownerReferences: [{ ...owner, apiVersion: 'a/b/c' }] },
+    ['metadata.ownerReferences.apiVersion: Invalid value: "a/b/c": version must not be empty'],
+  ],
+  [
     { ownerReferences: [{ ...owner, uid: '' }] },
     ['metadata.ownerReferences.uid: Invalid value: "": must not be empty'],
   ],

@@ -74,7 +74,9 @@ export function validateLabelSelector(selector: LabelSelector | undefined, path:
 
 function validateOwnerReference(ref: OwnerReference, path: string, out: FieldError[]): void {
   const [group, version] = splitApiVersion(ref.apiVersion ?? '');
-  if (!version) out.push(field.invalid(`${path}.apiVersion`, ref.apiVersion ?? '', 'version must not be empty'));
+  // With a second slash it is no version at all.
+  if (!version || version.includes('/'))
+    out.push(field.invalid(`${path}.apiVersion`, ref.apiVersion ?? '', 'version must not be empty'));
   for (const key of ['kind', 'name', 'uid'] as const) {
     if (!ref[key]) out.push(field.invalid(`${path}.${key}`, ref[key] ?? '', 'must not be empty'));
   }
