@@ -16,7 +16,7 @@ const CASES: Readonly<Record<string, readonly [behaviours: string, status?: obje
   pods: ['Pods, patching status', { message: 'patched by e2e' }],
   services: ['Service, deletes a collection of services', { conditions: [condition('StatusPatched')] }],
   endpoints: ['Endpoint resource lifecycle'],
-  configmaps: ['ConfigMap lifecycle'],
+  configmaps: ['ConfigMap lifecycle + ConfigMap Update'],
   secrets: ['Secret patching'],
   serviceaccounts: ['ServiceAccount lifecycle test'],
   persistentvolumes: ['PersistentVolumes(Claims), apply changes to a pv/pvc status', { message: 'StatusPatched' }],

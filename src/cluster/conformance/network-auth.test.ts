@@ -14,6 +14,8 @@ import { ServiceAccount } from '../../api/kinds/core/service-account.ts';
 import { EndpointSlice } from '../../api/kinds/discovery/endpoint-slice.ts';
 import { RoleBinding } from '../../api/kinds/rbac/role-binding.ts';
 import type { Client } from '../../client/client.ts';
+import { bootstrapSystem, publishApiServer } from '../../server/bootstrap.ts';
+import { createTestServer } from '../test-server.ts';
 import { TestCluster } from '../testing.ts';
 import { inDefault, make, names, podSpec, refusal, watching } from './support.ts';
 
@@ -88,6 +90,23 @@ test('EndpointSlice Mirroring', async () => {
   await client.delete(Endpoints, inDefault('custom'));
   await cluster.settle();
   expect(await addresses('custom')).toEqual([]);
+});
+
+test('kubernetes.default Endpoints and EndpointSlices + Kubernetes Service + Find Kubernetes Service in default Namespace', async () => {
+  const server = createTestServer();
+  await bootstrapSystem(server.server);
+  await publishApiServer(server.server, { addresses: ['192.0.2.1'], port: 6443 });
+  const read = await server.client.get(Service, inDefault('kubernetes'));
+  expect(read.spec).toMatchObject({ ports: [{ name: 'https', port: 443, targetPort: 6443, protocol: 'TCP' }] });
+  expect(await names(server.client, Service)).toEqual(['kubernetes']);
+  const endpoints = await server.client.get(Endpoints, inDefault('kubernetes'));
+  const [slice] = (await server.client.list(EndpointSlice, { labelSelector: 'kubernetes.io/service-name=kubernetes' }))
+    .items;
+  expect(endpoints.subsets).toMatchObject([
+    { addresses: [{ ip: '192.0.2.1' }], ports: [{ name: 'https', port: 6443 }] },
+  ]);
+  expect(slice).toMatchObject({ endpoints: [{ addresses: ['192.0.2.1'] }], ports: [{ name: 'https', port: 6443 }] });
+  server.close();
 });
 
 test('Service, complete ServiceStatus lifecycle', async () => {
