@@ -3,6 +3,8 @@
 
 import type { Node, Pod } from '../api/generated/core-v1.ts';
 import type { Resources } from '../api/pod-requests.ts';
+import type { Selector } from '../api/selectors.ts';
+import type { NamespaceLabels, PlacedTerm } from './affinity-terms.ts';
 
 /** A node and what is on it, bound or about to be bound. Read-only to plugins. */
 export interface NodeInfo {
@@ -21,15 +23,22 @@ export interface NodeInfo {
   readonly ports: ReadonlyMap<string, readonly string[]>;
   /** How many pods of each controller (by UID) are here. */
   readonly siblings: ReadonlyMap<string, number>;
-  /** Those of the pods that keep others away: with required anti-affinity. */
-  readonly shy: ReadonlySet<Pod>;
 }
 
 export interface Snapshot {
   /** In a stable order. */
   readonly nodes: readonly NodeInfo[];
-  /** The nodes with `shy` pods: mostly none, however many nodes there are. */
-  readonly shyNodes: Iterable<NodeInfo>;
+  /** Calls `visit` for the placed pods of the namespaces (of all when absent) that the selector matches. */
+  eachPod(
+    namespaces: Iterable<string> | undefined,
+    selector: Selector,
+    visit: (pod: Pod, node: NodeInfo) => void,
+  ): void;
+  /** Required anti-affinity of placed pods, by term. */
+  readonly antiAffinity: Iterable<PlacedTerm>;
+  /** What placed pods prefer, and whom they must be near to, by term. */
+  readonly attraction: Iterable<PlacedTerm>;
+  readonly namespaceLabels: NamespaceLabels;
 }
 
 /** Why a node does not fit. `unresolvable`: removing pods from it would not help. */

@@ -5,7 +5,10 @@ import type { Node, Pod } from '../api/generated/core-v1.ts';
 import { controllerOf } from '../api/object.ts';
 import { podRequests, resourcesOf, type Resources } from '../api/pod-requests.ts';
 import { quantityMilliValue, quantityValue } from '../api/quantity.ts';
+import type { Selector } from '../api/selectors.ts';
+import { TermIndex, termsOf, type NamespaceLabels, type PlacedTerm } from './affinity-terms.ts';
 import type { NodeInfo, Snapshot } from './framework.ts';
+import { PodIndex } from './pod-index.ts';
 import { hostPortsOf } from './plugins/node-ports.ts';
 
 const DEFAULT_MILLI_CPU = 100;
@@ -35,7 +38,6 @@ class NodeState implements NodeInfo {
   readonly weighed = { milliCpu: 0, memory: 0 };
   readonly ports = new Map<string, string[]>();
   readonly siblings = new Map<string, number>();
-  readonly shy = new Set<Pod>();
 
   constructor(node: Node) {
     this.node = node;
@@ -50,14 +52,12 @@ class NodeState implements NodeInfo {
   add(pod: Pod): void {
     this.pods.set(pod.metadata.uid, pod);
     this.#count(pod, 1);
-    if (isShy(pod)) this.shy.add(pod);
     for (const { key, ip } of hostPortsOf(pod)) this.ports.set(key, [...(this.ports.get(key) ?? []), ip]);
   }
 
   remove(pod: Pod): void {
     if (!this.pods.delete(pod.metadata.uid)) return;
     this.#count(pod, -1);
-    this.shy.delete(pod);
     for (const { key, ip } of hostPortsOf(pod)) {
       const left = [...(this.ports.get(key) ?? [])];
       left.splice(left.indexOf(ip), 1);
@@ -90,9 +90,6 @@ function allocatableOf(node: Node): Resources & { readonly pods: number } {
   return { ...resourcesOf(list), pods: quantityValue(list?.['pods']) };
 }
 
-const isShy = (pod: Pod) =>
-  Boolean(pod.spec.affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.length);
-
 const finished = (pod: Pod) => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
 
 export class ClusterState implements Snapshot {
@@ -101,23 +98,45 @@ export class ClusterState implements Snapshot {
   readonly #homeless = new Map<string, Map<string, Pod>>();
   /** UID -> where it is counted, and whether the API has confirmed it. */
   readonly #placed = new Map<string, { node: string; pod: Pod; assumed: boolean }>();
-  readonly #shy = new Set<NodeState>();
+  readonly #index = new PodIndex();
+  readonly #antiAffinity = new TermIndex();
+  readonly #attraction = new TermIndex();
   #nodes: readonly NodeState[] | undefined;
+  readonly namespaceLabels: NamespaceLabels;
+
+  constructor(namespaceLabels: NamespaceLabels = () => undefined) {
+    this.namespaceLabels = namespaceLabels;
+  }
 
   get nodes(): readonly NodeInfo[] {
     return (this.#nodes ??= [...this.#states.values()]);
   }
 
-  get shyNodes(): Iterable<NodeInfo> {
-    return this.#shy;
+  node(name: string): NodeInfo | undefined {
+    return this.#states.get(name);
+  }
+
+  get antiAffinity(): Iterable<PlacedTerm> {
+    return this.#antiAffinity.values();
+  }
+
+  get attraction(): Iterable<PlacedTerm> {
+    return this.#attraction.values();
+  }
+
+  eachPod(
+    namespaces: Iterable<string> | undefined,
+    selector: Selector,
+    visit: (pod: Pod, node: NodeInfo) => void,
+  ): void {
+    this.#index.each(namespaces, selector, visit);
   }
 
   setNode(node: Node): void {
     const known = this.#states.get(node.metadata.name);
     if (known) return known.setNode(node);
     const state = new NodeState(node);
-    for (const pod of this.#homeless.get(node.metadata.name)?.values() ?? []) state.add(pod);
-    if (state.shy.size) this.#shy.add(state);
+    for (const pod of this.#homeless.get(node.metadata.name)?.values() ?? []) this.#put(pod, state);
     this.#homeless.delete(node.metadata.name);
     this.#states.set(node.metadata.name, state);
     this.#nodes = undefined;
@@ -126,9 +145,10 @@ export class ClusterState implements Snapshot {
   removeNode(name: string): void {
     const state = this.#states.get(name);
     if (!state) return;
-    if (state.pods.size) this.#homeless.set(name, new Map(state.pods));
+    const pods = new Map(state.pods);
+    for (const pod of pods.values()) this.#remove(pod, state);
+    if (pods.size) this.#homeless.set(name, pods);
     this.#states.delete(name);
-    this.#shy.delete(state);
     this.#nodes = undefined;
   }
 
@@ -139,7 +159,8 @@ export class ClusterState implements Snapshot {
     const placed = this.#placed.get(uid);
     if (!node && placed?.assumed) return;
     if (placed) {
-      if (placed.node === node && placed.pod.spec === pod.spec && placed.pod.metadata === pod.metadata) return;
+      const same = placed.node === node && placed.pod.spec === pod.spec && placed.pod.metadata === pod.metadata;
+      if (same && !placed.assumed && !finished(pod)) return;
       this.#take(uid);
     }
     if (node && !finished(pod)) this.#place(pod, node, false);
@@ -163,14 +184,28 @@ export class ClusterState implements Snapshot {
     return this.#placed.get(uid)?.assumed ?? false;
   }
 
+  /** What `look` sees with these pods gone from the node, or added to it; all is as before when it returns. */
+  pretend<T>(
+    change: { readonly without?: readonly Pod[]; readonly with?: readonly Pod[] },
+    node: NodeInfo,
+    look: () => T,
+  ): T {
+    const state = node as NodeState;
+    const { without = [], with: more = [] } = change;
+    for (const pod of without) this.#remove(pod, state);
+    for (const pod of more) this.#put(pod, state);
+    try {
+      return look();
+    } finally {
+      for (const pod of more) this.#remove(pod, state);
+      for (const pod of without) this.#put(pod, state);
+    }
+  }
+
   #place(pod: Pod, node: string, assumed: boolean): void {
     this.#placed.set(pod.metadata.uid, { node, pod, assumed });
     const state = this.#states.get(node);
-    if (state) {
-      state.add(pod);
-      if (state.shy.size) this.#shy.add(state);
-      return;
-    }
+    if (state) return this.#put(pod, state);
     let homeless = this.#homeless.get(node);
     if (!homeless) this.#homeless.set(node, (homeless = new Map()));
     homeless.set(pod.metadata.uid, pod);
@@ -180,8 +215,26 @@ export class ClusterState implements Snapshot {
     const { node, pod } = this.#placed.get(uid)!;
     this.#placed.delete(uid);
     const state = this.#states.get(node);
-    state?.remove(pod);
-    if (state && !state.shy.size) this.#shy.delete(state);
+    if (state) this.#remove(pod, state);
     this.#homeless.get(node)?.delete(uid);
+  }
+
+  #put(pod: Pod, state: NodeState): void {
+    state.add(pod);
+    this.#index.add(pod, state);
+    this.#attract(pod, state, 1);
+  }
+
+  #remove(pod: Pod, state: NodeState): void {
+    state.remove(pod);
+    this.#index.remove(pod);
+    this.#attract(pod, state, -1);
+  }
+
+  #attract(pod: Pod, state: NodeState, by: 1 | -1): void {
+    const { affinity, antiAffinity, preferred } = termsOf(pod);
+    this.#antiAffinity.change(antiAffinity, state, by);
+    this.#attraction.change(affinity, state, by);
+    this.#attraction.change(preferred, state, by);
   }
 }

@@ -106,8 +106,11 @@ export class SchedulingQueue {
     const backoff = Math.min(FIRST_BACKOFF * 2 ** (item.attempts - 1), MAX_BACKOFF);
     item.backoffUntil = this.#clock.now() + backoff;
     item.refusedBy = refusedBy;
-    const missed = this.#events.slice(this.#events.length - (this.#cycle - item.cycle));
-    if (retry || missed.some((event) => this.#concerns(item, event))) return this.#afterBackoff(item);
+    const passed = this.#cycle - item.cycle;
+    const missed = this.#events.slice(Math.max(0, this.#events.length - passed));
+    // More has happened than is remembered: some of it may have concerned this pod.
+    const forgotten = passed > this.#events.length;
+    if (retry || forgotten || missed.some((event) => this.#concerns(item, event))) return this.#afterBackoff(item);
     item.place = 'waiting';
     this.#armTimer(this.#clock.now() + FORGET_AFTER, true);
   }
@@ -154,18 +157,19 @@ export class SchedulingQueue {
     this.#timer = undefined;
     this.#timerAt = Infinity;
     const now = this.#clock.now();
-    let waiting = false;
-    let next = Infinity;
+    let nextBackoff = Infinity;
+    let nextWait = Infinity;
     for (const item of this.#items.values()) {
       if (item.place === 'backoff') {
         if (item.backoffUntil <= now) this.#push(item);
-        else next = Math.min(next, item.backoffUntil);
+        else nextBackoff = Math.min(nextBackoff, item.backoffUntil);
       } else if (item.place === 'waiting') {
-        if (item.backoffUntil + FORGET_AFTER <= now) this.#push(item);
-        else waiting = true;
+        const until = item.backoffUntil + FORGET_AFTER;
+        if (until <= now) this.#push(item);
+        else nextWait = Math.min(nextWait, until);
       }
     }
-    if (next !== Infinity) this.#armTimer(next, false);
-    else if (waiting) this.#armTimer(now + FORGET_AFTER, true);
+    if (nextBackoff !== Infinity) this.#armTimer(nextBackoff, false);
+    else if (nextWait !== Infinity) this.#armTimer(nextWait, true);
   }
 }

@@ -1,18 +1,24 @@
 // The scheduler as a component: watches pods and nodes, places one pod after the other by `plan`, and binds beside that.
 
 import { isReason } from '../api/errors.ts';
+import { Namespace } from '../api/kinds/core/namespace.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
+import { PodDisruptionBudget } from '../api/kinds/policy/pod-disruption-budget.ts';
+import type { KubeObject } from '../api/object.ts';
 import { sameJson } from '../api/same-json.ts';
-import { rfc3339, sleep, type Env } from '../base/env.ts';
+import { sleep, type Env } from '../base/env.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Client } from '../client/client.ts';
-import { createEventRecorder, type EventRecorder } from '../client/event-recorder.ts';
+import { createEventRecorder } from '../client/event-recorder.ts';
 import type { InformerFactory } from '../client/informer.ts';
 import type { ClusterEvent, Plugin } from './framework.ts';
 import { ClusterState } from './node-state.ts';
-import { schedule } from './plan.ts';
+import { Nominations } from './nominations.ts';
+import { schedule, type Unplaced } from './plan.ts';
 import { defaultPlugins } from './plugins/index.ts';
+import { PodWrites } from './pod-writes.ts';
+import { findVictims } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
 import { schedulerMetrics } from './scheduler-metrics.ts';
 
@@ -40,14 +46,14 @@ export async function runScheduler(options: SchedulerOptions, { signal }: { sign
 }
 
 class Scheduler {
-  readonly #client: Client;
   readonly #env: Env;
   readonly #name: string;
   readonly #plugins: readonly Plugin[];
   readonly #informers: InformerFactory;
   readonly #signal: AbortSignal;
-  readonly #events: EventRecorder;
-  readonly #state = new ClusterState();
+  readonly #state: ClusterState;
+  readonly #writes: PodWrites;
+  readonly #nominations = new Nominations();
   readonly #queue: SchedulingQueue;
   /** Told of each attempt: whether it found a node, and how many milliseconds it took. */
   readonly #attempted: (found: boolean, ms: number) => void;
@@ -57,13 +63,16 @@ class Scheduler {
   #woken = false;
 
   constructor(options: SchedulerOptions, signal: AbortSignal) {
-    this.#client = options.client;
     this.#env = { ...options.env, log: options.env.log.child('scheduler') };
     this.#name = options.schedulerName ?? 'default-scheduler';
     this.#plugins = options.plugins ?? defaultPlugins;
     this.#informers = options.informers;
     this.#signal = signal;
-    this.#events = createEventRecorder({ client: this.#client, env: this.#env, component: this.#name, signal });
+    const { client } = options;
+    const events = createEventRecorder({ client, env: this.#env, component: this.#name, signal });
+    this.#writes = new PodWrites({ client, env: this.#env, events }, this.#name);
+    const namespaces = this.#informers.informer(Namespace);
+    this.#state = new ClusterState((name) => namespaces.get(name)?.metadata.labels);
     this.#queue = new SchedulingQueue(this.#env.clock, this.#plugins, () => this.#notify());
     this.#attempted = schedulerMetrics(options.metrics, this.#name, this.#queue);
   }
@@ -71,7 +80,8 @@ class Scheduler {
   async run(): Promise<void> {
     const nodes = this.#informers.informer(Node);
     const pods = this.#informers.informer(Pod);
-    await Promise.all([nodes.synced, pods.synced]);
+    const others = [Namespace, PodDisruptionBudget].map((kind) => this.#informers.informer<KubeObject>(kind).synced);
+    await Promise.all([nodes.synced, pods.synced, ...others]);
     const stop = [nodes.on((node, old) => this.#onNode(node, old)), pods.on((pod, old) => this.#onPod(pod, old))];
     this.#signal.addEventListener('abort', () => this.#notify(), { once: true });
     let sliceStart = this.#env.clock.monotonic();
@@ -118,6 +128,7 @@ class Scheduler {
     const { uid } = (pod ?? old)!.metadata;
     if (!pod) {
       this.#queue.delete(uid);
+      this.#nominations.delete(uid);
       this.#state.removePod(uid);
       if (old?.spec.nodeName) this.#queue.event('PodDelete');
       return;
@@ -125,11 +136,14 @@ class Scheduler {
     this.#state.setPod(pod);
     if (pod.spec.nodeName) {
       this.#queue.delete(uid);
+      this.#nominations.delete(uid);
       const event = this.#eventOf(pod, old);
       if (event) this.#queue.event(event);
     } else if (finished(pod) || pod.metadata.deletionTimestamp || pod.spec.schedulingGates?.length) {
       this.#queue.delete(uid);
+      this.#nominations.delete(uid);
     } else if (pod.spec.schedulerName === this.#name && !this.#state.isAssumed(uid)) {
+      if (!old) this.#nominations.restore(pod);
       this.#queue.set(pod);
     }
   }
@@ -142,14 +156,17 @@ class Scheduler {
 
   #place(pod: Pod): void {
     const began = this.#env.clock.monotonic();
-    const placement = schedule(pod, this.#state, { plugins: this.#plugins, start: this.#start });
+    const { uid } = pod.metadata;
+    const besideNominated = this.#nominations.filterFor(pod, this.#state, this.#plugins);
+    const placement = schedule(pod, this.#state, { plugins: this.#plugins, start: this.#start, besideNominated });
     this.#start = (this.#start + placement.seen) % Math.max(1, this.#state.nodes.length);
     this.#attempted('node' in placement, this.#env.clock.monotonic() - began);
     if (!('node' in placement)) {
-      this.#queue.failed(pod.metadata.uid, placement.refusedBy);
-      void this.#tell(pod, placement.message);
+      this.#queue.failed(uid, placement.refusedBy);
+      this.#makeRoom(pod, placement);
       return;
     }
+    this.#nominations.delete(uid);
     this.#state.assume(pod, placement.node);
     this.#binding++;
     void this.#bind(pod, placement.node);
@@ -158,37 +175,18 @@ class Scheduler {
   async #bind(pod: Pod, node: string): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
     try {
-      const body = {
-        apiVersion: 'v1',
-        kind: 'Binding',
-        metadata: { name, namespace, uid },
-        target: { kind: 'Node', name: node },
-      };
-      await this.#client.do({
-        verb: 'create',
-        group: '',
-        version: 'v1',
-        resource: 'pods',
-        subresource: 'binding',
-        namespace,
-        name,
-        body,
-        options: {},
-      });
+      await this.#writes.bind(pod, node);
       this.#queue.done(uid);
-      this.#events.record({
-        about: pod,
-        type: 'Normal',
-        reason: 'Scheduled',
-        message: `Successfully assigned ${namespace}/${name} to ${node}`,
-        action: 'Binding',
-      });
     } catch (error) {
       this.#state.forget(uid);
+      // Pods that waited for the room this one took may have it.
+      this.#queue.event('PodDelete');
       if (isReason(error, 'NotFound')) this.#queue.delete(uid);
       else {
         this.#env.log.warn('binding failed', { pod: `${namespace}/${name}`, node, error: String(error) });
         this.#queue.failed(uid, [], true);
+        const message = `binding rejected: ${(error as Error).message}`;
+        void this.#writes.tell(pod, { reason: 'SchedulerError', message });
       }
     } finally {
       this.#binding--;
@@ -196,33 +194,24 @@ class Scheduler {
     }
   }
 
-  /** Writes the event and the PodScheduled condition of a pod that fits nowhere. */
-  async #tell(pod: Pod, message: string): Promise<void> {
-    this.#events.record({ about: pod, type: 'Warning', reason: 'FailedScheduling', message, action: 'Scheduling' });
-    const old = pod.status?.conditions?.find((c) => c.type === 'PodScheduled');
-    if (old?.status === 'False' && old.reason === 'Unschedulable' && old.message === message) return;
-    const now = rfc3339(this.#env.clock.now());
-    const condition = {
-      type: 'PodScheduled',
-      status: 'False',
-      reason: 'Unschedulable',
-      message,
-      lastProbeTime: null,
-      lastTransitionTime: old?.status === 'False' ? old.lastTransitionTime : now,
-      ...(pod.metadata.generation ? { observedGeneration: pod.metadata.generation } : {}),
-    };
-    try {
-      const ref = { namespace: pod.metadata.namespace, name: pod.metadata.name };
-      await this.#client.patch(
-        Pod,
-        ref,
-        'strategic',
-        { metadata: { uid: pod.metadata.uid }, status: { conditions: [condition] } },
-        { subresource: 'status' },
-      );
-    } catch (error) {
-      if (!isReason(error, 'NotFound', 'Conflict'))
-        this.#env.log.warn('cannot write the PodScheduled condition', { error: String(error) });
+  /** Sees whether less important pods could make room, sets that going, and tells the pod. */
+  #makeRoom(pod: Pod, { message, refusals }: Unplaced): void {
+    const reason = 'Unschedulable';
+    if (refusals.length === 0) return void this.#writes.tell(pod, { reason, message });
+    const { uid } = pod.metadata;
+    const budgets = this.#informers.informer(PodDisruptionBudget).list();
+    const nominated = this.#nominations.nodeOf(uid);
+    const found = findVictims(pod, this.#state, { plugins: this.#plugins, refusals, budgets, nominated });
+    if ('victims' in found) {
+      const { node, victims } = found;
+      for (const loser of this.#nominations.nominate(pod, node)) void this.#writes.forgetNomination(loser);
+      void this.#writes.tell(pod, { reason, message, nominated: node });
+      void this.#writes.preempt(victims, pod, node);
+      return;
     }
+    const whole = `${message} ${found.message}`;
+    if (found.underWay) return void this.#writes.tell(pod, { reason, message: whole, nominated });
+    this.#nominations.delete(uid);
+    void this.#writes.tell(pod, { reason, message: whole });
   }
 }

@@ -29,26 +29,22 @@ function counted(constraint: TopologySpreadConstraint, pod: Pod, info: NodeInfo)
   return !untolerated(info.node.spec.taints, pod.spec.tolerations, ['NoSchedule', 'NoExecute']);
 }
 
+/** What `matchLabelKeys` ask for, the API server has written into the label selector. */
 function domainsOf(constraint: TopologySpreadConstraint, pod: Pod, snapshot: Snapshot): Domains {
-  const extra = Object.fromEntries(
-    (constraint.matchLabelKeys ?? []).flatMap((key) => {
-      const value = pod.metadata.labels?.[key];
-      return value === undefined ? [] : [[key, value]];
-    }),
-  );
-  const base = constraint.labelSelector;
-  const selector = selectorOf(base && { ...base, matchLabels: { ...base.matchLabels, ...extra } });
+  const selector = selectorOf(constraint.labelSelector);
+  const { topologyKey } = constraint;
   const counts = new Map<string, number>();
+  const among = new Set<NodeInfo>();
   for (const info of snapshot.nodes) {
     if (!counted(constraint, pod, info)) continue;
-    const value = info.node.metadata.labels![constraint.topologyKey]!;
-    let here = 0;
-    for (const other of info.pods.values()) {
-      const same = other.metadata.namespace === pod.metadata.namespace && !other.metadata.deletionTimestamp;
-      if (same && selector.matches(other.metadata.labels)) here++;
-    }
-    counts.set(value, (counts.get(value) ?? 0) + here);
+    among.add(info);
+    counts.set(info.node.metadata.labels![topologyKey]!, 0);
   }
+  snapshot.eachPod([pod.metadata.namespace ?? ''], selector, (other, info) => {
+    if (other.metadata.deletionTimestamp || !among.has(info)) return;
+    const value = info.node.metadata.labels![topologyKey]!;
+    counts.set(value, counts.get(value)! + 1);
+  });
   return { constraint, counts, matchesSelf: selector.matches(pod.metadata.labels) };
 }
 

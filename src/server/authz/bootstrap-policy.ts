@@ -128,6 +128,7 @@ const SCHEDULER_RULES = [
   rule('create', 'core', 'bindings pods/binding'),
   rule('patch update', 'core', 'pods/status'),
   rule(READ, 'apps', 'replicasets statefulsets'),
+  rule(READ, 'policy', 'poddisruptionbudgets'),
 ];
 
 const PROXY_RULES = [
