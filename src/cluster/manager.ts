@@ -25,7 +25,7 @@ export type ChildMessage =
 
 export const contextOf = (name: string) => (name === 'coracle' ? 'coracle' : `coracle-${name}`);
 
-/** A quarter less memory under load for the same CPU (docs/performance.md). */
+/** Somewhat less memory under load, no more CPU that could be measured (docs/performance.md). */
 const NODE_FLAGS = ['--max-semi-space-size=8'];
 
 /** Starts the cluster in the background and resolves when it is ready; `entry` is the CLI's own script. */
