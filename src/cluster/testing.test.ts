@@ -149,3 +149,15 @@ describe('TestCluster', () => {
     expect((await cluster.list<Pod>(Pod)).map((p) => p.status?.phase)).toEqual(['Running', 'Running']);
   });
 });
+
+it('a pod whose probes have spoken has settled, with whole kubelets too', async () => {
+  await using cluster = await TestCluster.start({ kubelet: 'full', seed: 5 });
+  const readinessProbe = { httpGet: { path: '/', port: 80 }, periodSeconds: 5 };
+  await cluster.client.create(Pod, {
+    metadata: { name: 'probed', namespace: 'default' },
+    spec: { containers: [{ name: 'c', image: 'i', readinessProbe, livenessProbe: readinessProbe }] },
+  });
+  await cluster.settle();
+  const pod = await cluster.client.get(Pod, { namespace: 'default', name: 'probed' });
+  expect(pod.status?.containerStatuses?.[0]?.ready).toBe(true);
+});

@@ -120,17 +120,21 @@ class ProbeLoop {
   }
 
   #in(ms: number): void {
-    this.#timer = this.#context.env.clock.setTimer(ms, () => {
-      const began = this.#context.env.clock.monotonic();
+    const { clock, log } = this.#context.env;
+    const probe = () => {
+      const began = clock.monotonic();
       this.#once().then(
         () => {
           if (this.#stopped) return;
-          const spent = this.#context.env.clock.monotonic() - began;
+          const spent = clock.monotonic() - began;
           this.#in(Math.max(0, (this.#probe.periodSeconds ?? 10) * 1000 - spent));
         },
-        (error: unknown) => this.#context.env.log.error('probe loop failed', { id: this.#context.id, error }),
+        (error: unknown) => log.error('probe loop failed', { id: this.#context.id, error }),
       );
-    });
+    };
+    // Once a verdict stands, further probes are the background: a pod that is only watched has settled.
+    const stands = this.result !== undefined && this.#last === this.result;
+    this.#timer = clock.setTimer(ms, probe, { unref: stands });
   }
 
   async #once(): Promise<void> {
