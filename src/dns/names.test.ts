@@ -22,6 +22,7 @@ const services = [
     ],
   }),
   service('db', { clusterIP: 'None', clusterIPs: ['None'], ports: [{ name: 'sql', port: 5432 }] }),
+  service('six', { clusterIP: 'fd00::7', clusterIPs: ['fd00::7'], ports: [{ port: 80 }] }),
   service('empty', { clusterIP: 'None', clusterIPs: ['None'] }),
   service('far', { type: 'ExternalName', externalName: 'example.org' }),
 ];
@@ -76,6 +77,15 @@ test.each([
   ['svc.cluster.local', 'A', 'empty'],
   ['10-244-0-5.shop.pod.cluster.local', 'A', 'found 10.244.0.5'],
   ['10-244-0-555.shop.pod.cluster.local', 'A', 'nxdomain'],
+  ['fd00--5.shop.pod.cluster.local', 'AAAA', 'found fd00::5'],
+  ['fd00--5.shop.pod.cluster.local', 'A', 'empty'],
+  ['a-b.shop.pod.cluster.local', 'AAAA', 'nxdomain'],
+  [
+    `${'7'.padEnd(32, '0').split('').join('.').slice(0, 55)}.0.0.d.f.ip6.arpa`,
+    'PTR',
+    'found six.shop.svc.cluster.local',
+  ],
+  ['1.0.ip6.arpa', 'PTR', 'outside'],
   ['dns-version.cluster.local', 'TXT', 'found 1.1.0'],
   ['7.0.96.10.in-addr.arpa', 'PTR', 'found web.shop.svc.cluster.local'],
   ['5.0.244.10.in-addr.arpa', 'PTR', 'found db-0.db.shop.svc.cluster.local'],

@@ -3,6 +3,7 @@
 
 import type { Service } from '../api/generated/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '../api/generated/discovery-v1.ts';
+import { parseIp } from '../api/validate/ip.ts';
 
 export type DnsRecord =
   | { readonly type: 'A' | 'AAAA'; readonly name: string; readonly data: string }
@@ -79,12 +80,10 @@ function podName(name: string, type: string, labels: readonly string[], view: Dn
   if (!view.hasNamespace(namespace) || labels.length > 2) return NXDOMAIN;
   if (labels.length === 1) return EMPTY;
   const text = labels[0]!;
-  const v4 = /^(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})$/.exec(text);
-  if (v4)
-    return v4.slice(1).every((n) => Number(n) < 256) ? found(addresses(name, type, [v4.slice(1).join('.')])) : NXDOMAIN;
-  return /^[0-9a-f-]*--?[0-9a-f-]*$/.test(text) && text.includes('-')
-    ? found(addresses(name, type, [text.replaceAll('-', ':')]))
-    : NXDOMAIN;
+  const v4 = text.replaceAll('-', '.');
+  const v6 = text.replaceAll('-', ':');
+  const ip = [v4, v6].find((one) => parseIp(one) !== undefined);
+  return ip === undefined ? NXDOMAIN : found(addresses(name, type, [ip]));
 }
 
 interface Place {
@@ -215,9 +214,33 @@ function portName(
   );
 }
 
+const V6_ZONE = '.ip6.arpa';
+
 function addressOfReverse(name: string): string | undefined {
   const v4 = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa$/.exec(name);
-  return v4 ? v4.slice(1).reverse().join('.') : undefined;
+  if (v4) return v4.slice(1).reverse().join('.');
+  if (!name.endsWith(V6_ZONE)) return undefined;
+  const nibbles = name.slice(0, -V6_ZONE.length).split('.').reverse();
+  if (nibbles.length !== 32 || !nibbles.every((n) => /^[0-9a-f]$/.test(n))) return undefined;
+  const groups = Array.from({ length: 8 }, (_, i) =>
+    nibbles
+      .slice(4 * i, 4 * i + 4)
+      .join('')
+      .replace(/^0+(?=.)/, ''),
+  );
+  return compressed(groups);
+}
+
+/** The text form of RFC 5952: the first of the longest runs of zeros, of two at least, is left out. */
+function compressed(groups: readonly string[]): string {
+  let [start, length] = [0, 1];
+  for (let i = 0; i < groups.length; i++) {
+    let end = i;
+    while (groups[end] === '0') end++;
+    if (end - i > length) [start, length] = [i, end - i];
+  }
+  if (length < 2) return groups.join(':');
+  return `${groups.slice(0, start).join(':')}::${groups.slice(start + length).join(':')}`;
 }
 
 function reverse(name: string, type: string, domain: string, view: DnsView): DnsAnswer {
