@@ -157,8 +157,12 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
   const coracle = (...args: string[]) => [process.execPath, ENTRY, ...args];
   const server = new Part(
     coracle(
-      ...['server', '--data-dir', data, '--secure-port', String(PORT), '--advertise-address', HUB],
-      ...['--controllers=-*', '--disable-scheduler'],
+      'server',
+      `--data-dir=${data}`,
+      `--secure-port=${PORT}`,
+      `--advertise-address=${HUB}`,
+      '--controllers=-*',
+      '--disable-scheduler',
     ),
   );
   const scheduler = () =>
@@ -166,9 +170,13 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
   const schedulers = [scheduler(), scheduler()] as const;
   const manager = new Part(
     coracle(
-      ...['controller-manager', '--kubeconfig', join(dir, 'controller-manager.kubeconfig'), ...ELECTION],
-      ...['--root-ca-file', join(pki, 'ca.crt'), '--service-account-private-key-file', join(pki, 'sa.key')],
-      ...['--cluster-signing-cert-file', join(pki, 'ca.crt'), '--cluster-signing-key-file', join(pki, 'ca.key')],
+      'controller-manager',
+      `--kubeconfig=${join(dir, 'controller-manager.kubeconfig')}`,
+      `--root-ca-file=${join(pki, 'ca.crt')}`,
+      `--service-account-private-key-file=${join(pki, 'sa.key')}`,
+      `--cluster-signing-cert-file=${join(pki, 'ca.crt')}`,
+      `--cluster-signing-key-file=${join(pki, 'ca.key')}`,
+      ...ELECTION,
     ),
   );
   let machines: Machine[] = [];

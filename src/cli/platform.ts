@@ -83,7 +83,8 @@ export interface ImageInfo {
 
 export interface Platform {
   readonly version: { readonly coracle: string; readonly kubernetes: string };
-  up(options: UpOptions, steps: StepSink): Promise<UpResult>;
+  /** Starts a cluster; an abort takes back what was begun. */
+  up(options: UpOptions, steps: StepSink, context?: { signal?: AbortSignal }): Promise<UpResult>;
   /** Runs the whole cluster in this process until the signal aborts. */
   foreground(options: UpOptions, steps: StepSink, context: { signal: AbortSignal }): Promise<void>;
   /** Stops the cluster; its data stays. False when it was not running. */

@@ -115,13 +115,15 @@ function lifeCommands(program: Command, platform: Platform, terminal: Terminal, 
       const options: UpOptions = { ...flags, dataDir: flags.dataDir, port: flags.port };
       const steps = stepPrinter(terminal, flags.output === 'json');
       if (flags.foreground) return platform.foreground(options, steps, { signal });
-      const result = await platform.up(options, steps);
+      const result = await platform.up(options, steps, { signal });
       if (flags.output === 'json') return terminal.out(`${JSON.stringify(result)}\n`);
       if (result.notice) terminal.out(`${result.notice}\n`);
+      const { server, nodes } = result.status;
+      const where = nodes === 'simulated' ? `${server}, with SIMULATED nodes` : server;
       terminal.out(
         result.started
-          ? `Cluster ${flags.name} is up at ${result.status.server}. Try: kubectl --context ${result.context} get nodes\n`
-          : `Cluster ${flags.name} is up already at ${result.status.server}: nothing changed.\n`,
+          ? `Cluster ${flags.name} is up at ${where}. Try: kubectl --context ${result.context} get nodes\n`
+          : `Cluster ${flags.name} is up already at ${where}: nothing changed.\n`,
       );
     });
   for (const [verb, text, done, idle] of [
@@ -184,6 +186,7 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
     .command('version')
     .description('print the versions')
     .addOption(outputOption())
+    .addHelpText('after', '\nExamples:\n  coracle version\n  coracle version -o json')
     .action((flags: { output: string }) => {
       const { coracle, kubernetes } = platform.version;
       terminal.out(
@@ -296,6 +299,7 @@ function imageCommands(program: Command, platform: Platform, terminal: Terminal)
     .addOption(nameOption())
     .addOption(dataDirOption())
     .addOption(outputOption())
+    .addHelpText('after', '\nExamples:\n  coracle image ls\n  coracle image ls -o json')
     .action(async (flags: Selected & { output: string }) => {
       const images = await platform.images(selectorOf(flags));
       if (flags.output === 'json') terminal.out(`${JSON.stringify(images)}\n`);

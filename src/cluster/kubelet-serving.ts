@@ -93,7 +93,7 @@ function readKept(options: KubeletServingOptions): ServingCertificate | undefine
     const key = readFileSync(keyFile, 'utf8');
     const parsed = new X509Certificate(cert);
     const signed = parsed.verify(new X509Certificate(options.ca).publicKey);
-    const named = options.names.every((name) => isIP(name) ? parsed.checkIP(name) : parsed.checkHost(name));
+    const named = options.names.every((name) => (isIP(name) ? parsed.checkIP(name) : parsed.checkHost(name)));
     return signed && named && renewalOf(cert) > options.env.clock.now() ? { cert, key } : undefined;
   } catch (error) {
     options.env.log.warn('the kept certificate cannot be used', { file: certFile, error: (error as Error).message });

@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { createReadStream, existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, watch } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -15,6 +16,7 @@ import {
 } from '../cli/platform.ts';
 import { readable, rotateLog, type LogLine } from '../host/log-sink.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
+import { removeIfEmpty } from './user-kubeconfig.ts';
 import { readState, runningState, startTicksOf, type ClusterState } from './state-file.ts';
 
 /** What the background process tells the one that started it. */
@@ -34,7 +36,9 @@ export async function startInBackground(
   nodes: 'real' | 'simulated',
   entry: string,
   steps: StepSink,
+  signal?: AbortSignal,
 ): Promise<void> {
+  signal?.throwIfAborted();
   const paths = pathsOf(options);
   mkdirSync(paths.logs, { recursive: true });
   rotateLog(paths.logFile);
@@ -50,8 +54,13 @@ export async function startInBackground(
     stdio: ['ignore', log, log, 'ipc'],
   });
   closeSync(log);
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const interrupt = () => child.kill('SIGTERM');
+  signal?.addEventListener('abort', interrupt, { once: true });
   try {
-    await new Promise<void>((resolve, reject) => {
+    await new Promise<void>((resolve, refuse) => {
+      const interrupted = () => new UserError('interrupted: the cluster was not started', 130);
+      const reject = (error: UserError) => refuse(signal?.aborted ? interrupted() : error);
       child.on('message', (message) => {
         const m = message as ChildMessage;
         if (m.type === 'step') steps(m);
@@ -59,11 +68,18 @@ export async function startInBackground(
         else reject(new UserError(m.message));
       });
       child.on('error', (error) => reject(new UserError(`cannot start the cluster's process: ${error.message}`)));
-      child.on('exit', (code, signal) =>
-        reject(new UserError(`the cluster's process ended (${signal ?? `exit code ${code}`}): ${lastWords(paths)}`)),
-      );
+      child.on('exit', (code, killedBy) => {
+        reject(new UserError(`the cluster's process ended (${killedBy ?? `exit code ${code}`}): ${lastWords(paths)}`));
+      });
     });
+  } catch (error) {
+    // Whoever cleans up after it must not do so beside it.
+    const kill = setTimeout(() => child.kill('SIGKILL'), 5_000);
+    if (child.pid !== undefined) await ended;
+    clearTimeout(kill);
+    throw error;
   } finally {
+    signal?.removeEventListener('abort', interrupt);
     child.removeAllListeners();
     if (child.connected) child.disconnect();
     child.unref();
@@ -72,8 +88,8 @@ export async function startInBackground(
 
 function lastWords(paths: ClusterPaths): string {
   const lines = existsSync(paths.logFile) ? readFileSync(paths.logFile, 'utf8').trim().split('\n') : [];
-  const last = lines.at(-1) ?? 'it left no log';
-  return `${last.slice(0, 300)} (see ${paths.logFile})`;
+  const last = lines.at(-1) || 'it left no log';
+  return `${(show(last, undefined) ?? last).split('\n')[0]!.slice(0, 300)} (see ${paths.logFile})`;
 }
 
 /** Resolves once the cluster that is starting is ready; rejects when its process ends. */
@@ -134,9 +150,23 @@ export function resultOf(status: ClusterStatus, started: boolean, notice: string
   return { started, status, context: contextOf(status.name), notice };
 }
 
-/** Removes what a stopped cluster keeps on disk. */
+/** What a cluster keeps in its data folder. */
+const OWN = [
+  'store',
+  'pki',
+  'logs',
+  'containerd',
+  'kubelet',
+  'pod-logs',
+  'admin.kubeconfig',
+  'slot',
+  'system-image.tar',
+];
+
+/** Removes what a stopped cluster keeps on disk, and nothing that others put beside it. */
 export function removeData(paths: ClusterPaths): void {
-  rmSync(paths.data, { recursive: true, force: true });
+  for (const name of OWN) rmSync(join(paths.data, name), { recursive: true, force: true });
+  removeIfEmpty(paths.data);
   rmSync(paths.run, { recursive: true, force: true });
 }
 

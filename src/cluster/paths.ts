@@ -1,5 +1,6 @@
 // Where a cluster keeps things. Root: /var/lib/coracle/<name> and /run/coracle/<name>; others: below their home.
 
+import { accessSync, constants } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -29,11 +30,20 @@ export function dataRoot(): string {
     : join(process.env['XDG_DATA_HOME'] ?? join(homedir(), '.local', 'share'), 'coracle');
 }
 
+/** The user's own where there is one; the variable may be that of somebody else, as under sudo and su. */
+function runtimeFolder(): string {
+  const own = process.env['XDG_RUNTIME_DIR'];
+  try {
+    if (own) accessSync(own, constants.W_OK);
+    return own || tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
+
 /** Short, for unix sockets have at most 107 bytes of path. */
 export function runRoot(): string {
-  return isRoot()
-    ? '/run/coracle'
-    : join(process.env['XDG_RUNTIME_DIR'] ?? tmpdir(), `coracle-${process.getuid?.() ?? 0}`);
+  return isRoot() ? '/run/coracle' : join(runtimeFolder(), `coracle-${process.getuid?.() ?? 0}`);
 }
 
 export function pathsOf(cluster: { readonly name: string; readonly dataDir: string | undefined }): ClusterPaths {
