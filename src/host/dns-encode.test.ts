@@ -24,14 +24,12 @@ const record: fc.Arbitrary<Answer> = fc.oneof(
   fc.record({ name, ip: fc.ipV4() }).map(({ name: n, ip }): Answer => ({ type: 'A', name: n, ttl: 5, data: ip })),
   fc.record({ name, to: name }).map(({ name: n, to }): Answer => ({ type: 'CNAME', name: n, ttl: 5, data: to })),
   fc.record({ name, to: name }).map(({ name: n, to }): Answer => ({ type: 'PTR', name: n, ttl: 5, data: to })),
-  fc
-    .record({ name, target: name, port: fc.nat(65_535) })
-    .map(({ name: n, target, port }): Answer => ({
-      type: 'SRV',
-      name: n,
-      ttl: 5,
-      data: { priority: 0, weight: 9, port, target },
-    })),
+  fc.record({ name, target: name, port: fc.nat(65_535) }).map(({ name: n, target, port }): Answer => ({
+    type: 'SRV',
+    name: n,
+    ttl: 5,
+    data: { priority: 0, weight: 9, port, target },
+  })),
   fc.record({ name, text: label }).map(({ name: n, text }): Answer => ({ type: 'TXT', name: n, ttl: 5, data: [text] })),
 );
 const plain = (list: readonly Answer[] | undefined) =>
