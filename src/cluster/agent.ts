@@ -19,11 +19,13 @@ import type { Flags } from './flags.ts';
 import { writableFolder } from './folders.ts';
 import { readJoinInfo } from './join-info.ts';
 import { renewServingCertificate, servingCertificate, type ServingCertificate } from './kubelet-serving.ts';
+import { prune } from './lifecycle.ts';
 import { stopProcess } from './manager.ts';
 import { claimSlot, networkOf, slotOf, type ClusterNetwork } from './networks.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 import { portFree } from './ports.ts';
 import { openNodeEndpoint, realNodeName, removeRealNode, startRealNode, type RealNode } from './real-node.ts';
+import { removeIfEmpty } from './user-kubeconfig.ts';
 import { removeState, runningState, startTicksOf, writeState } from './state-file.ts';
 
 const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
@@ -240,6 +242,8 @@ async function cleanUp(flags: Flags, { env }: ComponentContext): Promise<void> {
     paths.run,
   ])
     rmSync(path, { recursive: true, force: true });
+  removeIfEmpty(paths.data);
+  prune();
   env.log.info('cleaned up', { node: nodeName, data: paths.data });
 }
 

@@ -1,7 +1,7 @@
 // The verbs of a cluster's life: up, down, delete, and the process that a cluster is. What fails half way is taken back.
 
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError, type ClusterSelector, type StepSink, type UpOptions, type UpResult } from '../cli/platform.ts';
 import { chooseNodes } from './choose-nodes.ts';
@@ -19,7 +19,7 @@ import {
   waitUntilReady,
 } from './manager.ts';
 import { networkOf, slotOf } from './networks.ts';
-import { dataRoot, pathsOf, runRoot, type ClusterPaths } from './paths.ts';
+import { dataRoot, pathsOf, runRoot, sysctlClaims, type ClusterPaths } from './paths.ts';
 import { portFree } from './ports.ts';
 import { readState, removeState, runningState, type ClusterState } from './state-file.ts';
 import {
@@ -222,6 +222,7 @@ export function remove(cluster: ClusterSelector, steps: StepSink): Promise<boole
 }
 
 /** Folders that clusters share go with the last of them. */
-function prune(): void {
-  for (const folder of [join(runRoot(), 'sysctls'), runRoot(), dataRoot()]) removeIfEmpty(folder);
+export function prune(): void {
+  const claims = sysctlClaims();
+  for (const folder of [claims, dirname(claims), runRoot(), dataRoot()]) removeIfEmpty(folder);
 }

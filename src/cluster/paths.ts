@@ -1,6 +1,6 @@
 // Where a cluster keeps things. Root: /var/lib/coracle/<name> and /run/coracle/<name>; others: below their home.
 
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readlinkSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -44,6 +44,12 @@ function runtimeFolder(): string {
 /** Short, for unix sockets have at most 107 bytes of path. */
 export function runRoot(): string {
   return isRoot() ? '/run/coracle' : join(runtimeFolder(), `coracle-${process.getuid?.() ?? 0}`);
+}
+
+/** Who wants which kernel settings of the network namespace this process is in: each has its own values. */
+export function sysctlClaims(): string {
+  const namespace = process.platform === 'linux' ? readlinkSync('/proc/self/ns/net') : '';
+  return join(runRoot(), 'sysctls', /\d+/.exec(namespace)?.[0] ?? 'net');
 }
 
 export function pathsOf(cluster: { readonly name: string; readonly dataDir: string | undefined }): ClusterPaths {

@@ -27,7 +27,7 @@ import { runProxy } from '../proxy/proxy.ts';
 import { streamHandler } from '../server/streams/handler.ts';
 import { KUBERNETES_VERSION } from './kubernetes-version.ts';
 import type { ClusterNetwork } from './networks.ts';
-import { runRoot, type ClusterPaths } from './paths.ts';
+import { sysctlClaims, type ClusterPaths } from './paths.ts';
 
 export interface RealNodeOptions {
   readonly env: Env;
@@ -59,7 +59,7 @@ export function nodeParts(cluster: string, paths: ClusterPaths, network: Cluster
       bridge: network.bridge,
       confDir: join(paths.run, 'cni'),
       dataDir: join(paths.run, 'pod-network'),
-      sysctls: { dir: join(runRoot(), 'sysctls'), owner: cluster },
+      sysctls: { dir: sysctlClaims(), owner: cluster },
     },
     sharedFolders: [paths.kubelet],
     tables: [`ip ${servicesTable(network)}`],
