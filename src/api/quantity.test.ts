@@ -1,6 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalQuantity, compareQuantities, parseQuantity, Quantity, quantityError } from './quantity.ts';
+import {
+  canonicalQuantity,
+  compareQuantities,
+  parseQuantity,
+  Quantity,
+  quantityError,
+  QuantityError,
+} from './quantity.ts';
 
 describe('canonical text', () => {
   it.each([
@@ -85,5 +92,9 @@ describe('arithmetic', () => {
       }),
       { seed: 1 },
     );
+  });
+
+  it.each(['1', '0', '.', ' ', '-'])('refuses a text of a million times %j at once', (character) => {
+    expect(() => parseQuantity(`${character.repeat(1_000_000)}x`)).toThrow(QuantityError);
   });
 });

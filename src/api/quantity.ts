@@ -8,6 +8,8 @@ const NANO = 1_000_000_000n;
 const MAX_BINARY = (1n << 63n) - 1n;
 /** Exponents beyond this are refused: no resource is that large, and the digits would only cost memory. */
 const MAX_EXPONENT = 400;
+/** Texts beyond this are refused for the same reason: reading their digits takes time by the square of the length. */
+const MAX_LENGTH = 1024;
 
 const SPLIT = /^([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eEinumkKMGTP]*[-+]?[0-9]*)$/;
 const EXPONENT = /^[eE]([-+]?[0-9]+)$/;
@@ -129,6 +131,7 @@ const memo = new Map<string, Quantity>();
 /** Throws QuantityError. JSON numbers are accepted as upstream does. */
 export function parseQuantity(text: string | number): Quantity {
   const key = typeof text === 'string' ? text : String(text);
+  if (key.length > MAX_LENGTH) throw new QuantityError(ERR_FORMAT);
   const known = memo.get(key);
   if (known) return known;
   const parsed = parse(key.trim());
