@@ -34,6 +34,7 @@ export class NodeAgent {
   #lease: Lease | undefined;
   #reported = 0;
   #hurry: (() => void) | undefined;
+  #again = false;
 
   constructor(context: NodeAgentContext) {
     this.#context = context;
@@ -53,6 +54,8 @@ export class NodeAgent {
 
   /** Looks for a change of the node's state at once instead of at the next check. */
   checkNow(): void {
+    // A check under way may have looked too early: it is followed by another.
+    this.#again = true;
     this.#hurry?.();
   }
 
@@ -124,6 +127,10 @@ export class NodeAgent {
   /** Sleeps, or until somebody hurries. */
   async #pause(ms: number): Promise<void> {
     const { env, signal } = this.#context;
+    if (this.#again) {
+      this.#again = false;
+      return;
+    }
     const woken = new AbortController();
     this.#hurry = () => woken.abort(new Error('hurry'));
     try {
@@ -132,6 +139,7 @@ export class NodeAgent {
       if (signal.aborted) throw error;
     }
     this.#hurry = undefined;
+    this.#again = false;
   }
 
   async #report(): Promise<void> {

@@ -78,7 +78,12 @@ describe.skipIf(!canRunClusters)('survival', () => {
     const after = await containers(kubectl);
     for (const line of before.trim().split('\n')) expect(after).toContain(line);
     expect(await kubectl.ok('exec late -- echo works')).toBe('works\n');
-    expect(await cluster.kubectl.ok('get nodes --no-headers')).toMatch(/ Ready /);
+    // The node looks at itself when its runtime is back, not at the next check ten seconds on.
+    await eventually(
+      () => cluster.kubectl.ok('get nodes --no-headers'),
+      (nodes) => / Ready /.test(nodes),
+      5,
+    );
   });
 
   test('stopped and started, a cluster has what it had', async () => {
