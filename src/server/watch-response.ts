@@ -12,6 +12,10 @@ import { bookmarkTable, partialObject, toTable, type TableRequest } from './tran
 
 /** Events that may wait for a client beyond those that were there when it began to watch. */
 const MAX_PENDING = 10_000;
+/** The same in bytes: what waits is kept from being forgotten. */
+const MAX_PENDING_BYTES = 32 * 1024 * 1024;
+/** Events that are sent are let go of after so many. */
+const MAX_SENT = 1000;
 /** Lines are joined up to about this many bytes, then written. */
 const CHUNK = 64 * 1024;
 /** Bytes of lines kept for other clients. */
@@ -40,6 +44,8 @@ class WatchWriter implements WatchSink {
   #next = 0;
   /** Of those pending, how many were there from the beginning. */
   #initial = 0;
+  /** Bytes of the events that came since the client stopped reading. */
+  #waiting = 0;
   #starting = true;
   #blocked = false;
   #scheduled = false;
@@ -63,9 +69,10 @@ class WatchWriter implements WatchSink {
     if (this.#ended) return;
     for (const event of batch) this.#pending.push(event);
     if (this.#starting) this.#initial += batch.length;
-    if (this.#starting) this.#flush();
+    if (this.#starting) return this.#flush();
+    if (this.#blocked) for (const event of batch) this.#waiting += bytesOf(event.object).length;
     else this.#schedule();
-    if (this.#pending.length - this.#next - this.#initial <= MAX_PENDING) return;
+    if (this.#pending.length - this.#next - this.#initial <= MAX_PENDING && this.#waiting <= MAX_PENDING_BYTES) return;
     this.#ended = true;
     this.#pending = [];
     this.#stop();
@@ -98,11 +105,19 @@ class WatchWriter implements WatchSink {
         length += line.length;
       }
       this.#initial = Math.max(0, this.#initial - lines.length);
+      this.#waiting = Math.max(0, this.#waiting - length);
       this.#blocked = !this.#writer.write(lines.length === 1 ? lines[0]! : joined(lines, length));
     }
-    if (this.#next < this.#pending.length) return;
+    if (this.#next < this.#pending.length) {
+      // A client that is always a little behind never comes to the end.
+      if (this.#next < MAX_SENT) return;
+      this.#pending.splice(0, this.#next);
+      this.#next = 0;
+      return;
+    }
     this.#pending = [];
     this.#next = 0;
+    this.#waiting = 0;
     if (this.#ended) this.#writer.end();
   }
 }

@@ -72,7 +72,6 @@ async function bundleOnce(): Promise<string> {
     platform: 'node',
     target: 'node22',
     format: 'esm',
-    sourcemap: 'linked',
     external: ['lmdb'],
     banner: { js: require },
     logLevel: 'warning',
@@ -88,7 +87,7 @@ export interface StartingChild {
 
 export async function spawnServer(options: ServerChildOptions): Promise<StartingChild> {
   const file = await bundle();
-  const argv = [process.execPath, '--expose-gc', '--enable-source-maps', file, JSON.stringify(options)];
+  const argv = [process.execPath, '--expose-gc', file, JSON.stringify(options)];
   const limited = options.files ? ['sh', '-c', `ulimit -n ${options.files}; exec "$@"`, 'sh', ...argv] : argv;
   const child = spawn(limited[0]!, limited.slice(1), { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   const log: string[] = [];
