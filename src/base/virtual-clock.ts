@@ -23,8 +23,11 @@ export function drainMicrotasks(): Promise<void> {
 }
 
 export class VirtualClock implements Clock {
+  /** Where timers stand: never goes back. */
   #now: number;
   readonly #start: number;
+  /** How far the wall clock has been put forward (back, when negative) since the start. */
+  #jumped = 0;
   #seq = 0;
   #cancelled = 0;
   readonly #foreground = new Heap<Entry>(earlier);
@@ -37,7 +40,7 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#now + this.#jumped;
   }
 
   monotonic(): number {
@@ -62,13 +65,23 @@ export class VirtualClock implements Clock {
     this.#cancelled = 0;
   }
 
-  /** The instant of the next foreground timer, or undefined when there is none. */
+  /** Puts the wall clock forward or back, as on a machine whose clock is set: timers and `monotonic` know nothing of it. */
+  jump(ms: number): void {
+    this.#jumped += ms;
+  }
+
+  /** The instant of the next foreground timer, as `now` will tell it then; undefined when there is none. */
   nextForeground(): number | undefined {
-    return first(this.#foreground)?.at;
+    const next = first(this.#foreground);
+    return next && next.at + this.#jumped;
   }
 
   /** Moves time to `target`, firing every timer on the way. */
   async advanceTo(target: number): Promise<void> {
+    return this.#advanceTo(target - this.#jumped);
+  }
+
+  async #advanceTo(target: number): Promise<void> {
     await drainMicrotasks();
     for (let next = this.#next(); next && next.at <= target; next = this.#next()) {
       this.#now = next.at;
@@ -94,7 +107,7 @@ export class VirtualClock implements Clock {
   }
 
   async advance(ms: number): Promise<void> {
-    await this.advanceTo(this.#now + ms);
+    await this.#advanceTo(this.#now + ms);
   }
 }
 

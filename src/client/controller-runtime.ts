@@ -178,7 +178,9 @@ class ControllerRuntime {
     if (plan && !reconcile) {
       let planned: Plan;
       try {
-        planned = plan.call(this.#definition, key, this.#view, this.#context.env.clock.now(), this.#memory.get(key));
+        const { clock } = this.#context.env;
+        const memory = this.#memory.get(key);
+        planned = plan.call(this.#definition, key, this.#view, clock.now(), memory, clock.monotonic());
       } catch (error) {
         this.#retry(key, error as Error);
         this.#queue.done(key);

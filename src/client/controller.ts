@@ -115,8 +115,12 @@ export interface ControllerDefinition {
   readonly grants: readonly Grant[];
   /** Keys planned at the same time; 5 unless told. */
   readonly workers?: number;
-  /** Pure: no clock, no I/O, no mutation. `memory` is that of the key's previous plan. Absent when `run` is given. */
-  plan?(key: string, view: View, now: number, memory?: unknown): Plan;
+  /**
+   * Pure: no clock, no I/O, no mutation. `now` is the wall clock, which jumps when it is set; `uptime` only passes, and
+   * counts from anywhere: what has lasted for so long is measured with it. `memory` is that of the key's previous plan.
+   * Absent when `run` is given.
+   */
+  plan?(key: string, view: View, now: number, memory?: unknown, uptime?: number): Plan;
   /** For controllers that are no keyed reconcilers (garbage collector): the whole loop. */
   run?(context: ControllerContext): Promise<void>;
   /** For reconcilers that must call the API to decide (namespace finalisation). Runs as `plan` would, and may wait. */

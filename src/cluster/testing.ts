@@ -142,6 +142,15 @@ export class TestCluster implements AsyncDisposable {
     else await new Promise<void>((resolve) => realClock.setTimer(ms, resolve));
   }
 
+  /** Puts the wall clock of all machines forward (or back, when negative); no time passes. Not in real time. */
+  jumpClock(duration: string | number): void {
+    const { clock } = this.#life;
+    if (!clock) throw new Error('the clock of this machine is not for setting');
+    const back = typeof duration === 'string' && duration.startsWith('-');
+    const ms = typeof duration === 'number' ? duration : parseDuration(back ? duration.slice(1) : duration);
+    clock.jump(back ? -ms : ms);
+  }
+
   /**
    * Runs until nothing is left to do: every queue is empty and no timer but background ones (leases, periodic reports,
    * distant deadlines) is set. Rejects, naming the seed, when that does not happen within an hour of virtual time.

@@ -17,7 +17,7 @@ const LEASES = 'kube-node-lease';
 const CHECKED = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 const POD_BY_NODE = 'lifecycle-node';
 
-/** What was last heard of a node and when, by this controller's own clock: other machines' clocks are not trusted. */
+/** What was last heard of a node and when, by this controller's own uptime: no clock that is set counts, here or there. */
 interface Memory {
   readonly renewed: string;
   readonly at: number;
@@ -58,44 +58,44 @@ export const nodeLifecycle = defineController({
     { groups: [''], resources: ['nodes'], verbs: ['patch', 'update'] },
     { groups: [''], resources: ['nodes/status', 'pods/status'], verbs: ['patch', 'update'] },
   ],
-  plan(name, view, now, remembered): Plan {
+  plan(name, view, now, remembered, uptime = now): Plan {
     const node = view.of(Node).get(name);
     const before = remembered as Memory | undefined;
     if (!node) return before ? { actions: [nodeEvent(before.node, 'RemovingNode', 'Removing', 'from')] } : NOTHING;
     const known = before?.node.metadata.uid === node.metadata.uid ? before : undefined;
-    const { renewed, at } = listen(node, view, now, known);
-    const silent = now - at;
+    const { renewed, at } = listen(node, view, uptime, known);
+    const silent = uptime - at;
     const period = readyStatus(node) === undefined ? STARTUP_GRACE_PERIOD : GRACE_PERIOD;
     const lost = silent >= period;
     const conditions = lost ? unknownConditions(node, now) : undefined;
     const seen = conditions ? { ...node, status: { ...node.status, conditions } } : node;
     const disruption = readyStatus(seen) === 'True' ? 'none' : disruptionOf(seen, view.of(Node).list());
-    const calmUntil = calm(disruption, known?.calmUntil ?? 0, now);
-    const calmed = disruption === 'none' && now < calmUntil ? 'part' : disruption;
+    const calmUntil = calm(disruption, known?.calmUntil ?? -Infinity, uptime);
+    const calmed = disruption === 'none' && uptime < calmUntil ? 'part' : disruption;
     const actions: Action[] = known ? [] : [nodeEvent(node, 'RegisteredNode', 'Registered', 'in')];
     // Taints first: they are guarded by the version that the conditions change.
     actions.push(...taintActions(seen, calmed, now));
     if (conditions) actions.push(...tellUnknown(node, conditions));
     if (readyStatus(seen) === 'Unknown') actions.push(...podActions(seen, view, now));
     // A node that answers is looked at again when it would have been silent for too long: a background matter.
-    const again = lost ? calmUntil - now : period - silent;
+    const again = lost ? calmUntil - uptime : period - silent;
     const later = again > 0 && again < Infinity ? { again, idle: true } : {};
     return { actions, memory: { renewed, at, node, calmUntil } satisfies Memory, ...later };
   },
 });
 
-function calm(disruption: Disruption, until: number, now: number): number {
+function calm(disruption: Disruption, until: number, uptime: number): number {
   if (disruption === 'all') return Infinity;
-  return until === Infinity ? now + GRACE_PERIOD : until;
+  return until === Infinity ? uptime + GRACE_PERIOD : until;
 }
 
 /** What was last heard, and when it was first seen here. */
-function listen(node: NodeObject, view: View, now: number, before: Memory | undefined) {
+function listen(node: NodeObject, view: View, uptime: number, before: Memory | undefined) {
   const lease = view.of(Lease).get(`${LEASES}/${node.metadata.name}`);
   const ready = node.status?.conditions?.find((c) => c.type === 'Ready');
   const heartbeat = ready && ready.status !== 'Unknown' ? (ready.lastHeartbeatTime ?? '') : '';
   const renewed = `${lease?.spec?.renewTime ?? ''} ${heartbeat}`;
-  return { renewed, at: before?.renewed === renewed ? before.at : now };
+  return { renewed, at: before?.renewed === renewed ? before.at : uptime };
 }
 
 function nodeEvent(about: NodeObject, reason: string, what: string, preposition: string): Action {

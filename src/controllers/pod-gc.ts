@@ -50,7 +50,7 @@ export const podGc = defineController({
     { groups: [''], resources: ['pods'], verbs: ['delete'] },
     { groups: [''], resources: ['pods/status'], verbs: ['patch'] },
   ],
-  plan(key, view, now, memory): Plan {
+  plan(key, view, now, memory, uptime = now): Plan {
     if (key === ALL_FINISHED) {
       const all = view.of(Pod).byIndex('finished', 'yes');
       if (all.length <= TERMINATED_THRESHOLD) return NOTHING;
@@ -70,8 +70,8 @@ export const podGc = defineController({
     const pods = view.of(Pod).byIndex(BY_NODE, node);
     if (view.of(Node).get(node) || pods.length === 0) return NOTHING;
     // A node that is registering anew gets a little time to come back.
-    const since = (memory as number | undefined) ?? now;
-    if (now - since < QUARANTINE) return { actions: [], again: since + QUARANTINE - now, memory: since };
+    const since = (memory as number | undefined) ?? uptime;
+    if (uptime - since < QUARANTINE) return { actions: [], again: since + QUARANTINE - uptime, memory: since };
     return { actions: pods.flatMap((pod) => collect(pod, 'PodGC: node no longer exists', now)) };
   },
 });

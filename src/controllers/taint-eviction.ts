@@ -35,6 +35,14 @@ export function evictionTime(
   return earliest;
 }
 
+interface Pending {
+  /** When the taints were first seen here, and when the pod has to go: by the wall clock. */
+  readonly seen: number;
+  readonly time: number;
+  /** The same by uptime. */
+  readonly due: number;
+}
+
 export const taintEviction = defineController({
   name: 'taint-eviction-controller',
   primary: Pod,
@@ -60,12 +68,12 @@ export const taintEviction = defineController({
     { groups: [''], resources: ['pods'], verbs: ['delete'] },
     { groups: [''], resources: ['pods/status'], verbs: ['patch'] },
   ],
-  plan(key, view, now, memory): Plan {
+  plan(key, view, now, memory, uptime = now): Plan {
     const pod = view.of(Pod).get(key);
     if (!pod?.spec.nodeName || pod.metadata.deletionTimestamp) return NOTHING;
     const taints = noExecute(view.of(Node).get(pod.spec.nodeName)?.spec.taints);
     // Taints set by hand have no time: theirs runs from when they were first seen here.
-    const pending = memory as { readonly seen: number } | undefined;
+    const pending = memory as Pending | undefined;
     const seen = pending?.seen ?? now;
     const time = evictionTime(pod, taints, now, seen);
     const { name, namespace, uid } = pod.metadata;
@@ -76,7 +84,10 @@ export const taintEviction = defineController({
         actions: [{ do: 'event', event: { about: pod, type: 'Normal', reason: 'TaintManagerEviction', message } }],
       };
     }
-    if (time > now) return { actions: [], again: time - now, idle: true, memory: { seen } };
+    // Counted by what passes from here on: a clock that is set forward evicts nobody early.
+    const due = pending?.time === time ? pending.due : uptime + time - now;
+    const left = due - uptime;
+    if (left > 0) return { actions: [], again: left, idle: true, memory: { seen, time, due } satisfies Pending };
     const message = `Marking for deletion Pod ${namespace}/${name}`;
     const condition = {
       type: 'DisruptionTarget',

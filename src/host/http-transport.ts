@@ -260,7 +260,7 @@ class ServerConnection {
   #bearer(): string | undefined {
     const { token, tokenFile, env } = this.#options;
     if (!tokenFile) return token;
-    const now = env.clock.now();
+    const now = env.clock.monotonic();
     if (!this.#token || this.#token.until < now) {
       this.#token = { text: readFileSync(tokenFile, 'utf8').trim(), until: now + TOKEN_LIFE };
     }

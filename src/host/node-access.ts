@@ -45,10 +45,10 @@ class Remembered<T> {
 
   async get(key: string, ask: () => Promise<{ readonly value: T; readonly life: number }>): Promise<T> {
     const known = this.#values.get(key);
-    if (known && known.until > this.#clock.now()) return known.value;
+    if (known && known.until > this.#clock.monotonic()) return known.value;
     const { value, life } = await ask();
     this.#values.delete(key);
-    this.#values.set(key, { value, until: this.#clock.now() + life });
+    this.#values.set(key, { value, until: this.#clock.monotonic() + life });
     if (this.#values.size > 1000) this.#values.delete(this.#values.keys().next().value!);
     return value;
   }

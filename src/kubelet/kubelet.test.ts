@@ -469,6 +469,13 @@ describe('configuration', () => {
     fails = false;
     await n.settle(30 * SECOND);
     expect(text()).toBe('token-2');
+    // The clock is put forward beyond its end: the node notices when it renews its lease.
+    n.server.clock.jump(3600 * SECOND);
+    await n.settle(11 * SECOND);
+    expect(text()).toBe('token-3');
+    n.server.clock.jump(-3600 * SECOND);
+    await n.settle(11 * SECOND);
+    expect(text()).toBe('token-3');
   });
 
   it('environment, arguments, mounts and identity reach the runtime', async () => {

@@ -6,6 +6,7 @@ import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { Service } from '../api/kinds/core/service.ts';
 import { sleep, type Env } from '../base/env.ts';
+import { SteadyTime } from '../base/steady-time.ts';
 import type { Client } from '../client/client.ts';
 import type { EventNote } from '../client/controller.ts';
 import { createEventRecorder } from '../client/event-recorder.ts';
@@ -92,7 +93,11 @@ class Kubelet {
     const signal = this.#signal;
     const machine = await host.machine();
     const record = this.#deps.record ?? this.#recorder();
-    this.#agent = new NodeAgent({ env, client, config, runtime, host, machine, record, signal });
+    const time = new SteadyTime(env.clock);
+    const clockJumped = () => {
+      for (const worker of this.#workers.values()) worker.clockJumped();
+    };
+    this.#agent = new NodeAgent({ env, client, config, runtime, host, machine, record, clockJumped, signal });
     await this.#agent.register();
     const agent = this.#agent.run();
     agent.catch(() => {});
@@ -101,6 +106,7 @@ class Kubelet {
     });
     this.#node = {
       env,
+      time,
       client,
       config,
       runtime,

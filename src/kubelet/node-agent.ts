@@ -7,6 +7,7 @@ import { Lease } from '../api/kinds/coordination/lease.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { sameJson } from '../api/same-json.ts';
 import { rfc3339Micro, sleep, type Env } from '../base/env.ts';
+import { SteadyTime } from '../base/steady-time.ts';
 import type { Client } from '../client/client.ts';
 import type { EventNote } from '../client/controller.ts';
 import type { KubeletConfig } from './config.ts';
@@ -25,6 +26,8 @@ export interface NodeAgentContext {
   readonly host: Pick<KubeletHost, 'pressure'>;
   readonly machine: Machine;
   readonly record: (node: Node, note: EventNote) => void;
+  /** The machine's clock was set, by so many milliseconds. */
+  readonly clockJumped?: (ms: number) => void;
   readonly signal: AbortSignal;
 }
 
@@ -187,7 +190,9 @@ export class NodeAgent {
   async #leaseLoop(): Promise<void> {
     const { env, config, signal } = this.#context;
     const period = (config.leaseSeconds * 1000) / 4;
+    const time = new SteadyTime(env.clock);
     for (;;) {
+      this.#noticeJump(time.jump());
       let wait = period * (1 + 0.04 * env.random.next());
       try {
         await this.#renew();
@@ -199,6 +204,13 @@ export class NodeAgent {
       }
       await sleep(env, wait, { signal, unref: true });
     }
+  }
+
+  #noticeJump(ms: number): void {
+    if (ms === 0) return;
+    const { env, clockJumped } = this.#context;
+    env.log.warn('the clock of the machine was set', { seconds: Math.round(ms / 1000) });
+    clockJumped?.(ms);
   }
 
   async #renew(): Promise<void> {

@@ -1,6 +1,7 @@
 // What all pod workers of one kubelet share.
 
 import type { Env } from '../base/env.ts';
+import type { SteadyTime } from '../base/steady-time.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
 import type { Service } from '../api/kinds/core/service.ts';
 import type { Client } from '../client/client.ts';
@@ -15,6 +16,8 @@ import type { ContainerRuntime } from './runtime.ts';
 
 export interface NodeContext {
   readonly env: Env;
+  /** For back-offs and deadlines. */
+  readonly time: SteadyTime;
   readonly client: Client;
   readonly config: KubeletConfig;
   readonly runtime: ContainerRuntime;

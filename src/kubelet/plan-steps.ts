@@ -17,7 +17,7 @@ export interface ProbeVerdict {
 export interface Block {
   readonly reason: string;
   readonly message: string;
-  /** Milliseconds since the epoch. */
+  /** As `PlanInput.now`. */
   readonly until: number;
   /** Becomes the reason and message from `at` on (ErrImagePull turning into ImagePullBackOff). */
   readonly later?: { readonly at: number; readonly reason: string; readonly message: string };
@@ -26,13 +26,16 @@ export interface Block {
 /** Why and how a pod ends. */
 export interface StopRequest {
   readonly graceSeconds: number;
-  /** Milliseconds since the epoch. */
+  /** As `PlanInput.now`. */
   readonly since: number;
 }
 
 export interface PlanInput {
   readonly pod: Pod;
+  /** Milliseconds on a scale that no setting of the clock disturbs (base/steady-time.ts). */
   readonly now: number;
+  /** Milliseconds since the epoch as the wall clock tells them, where that differs from `now`. */
+  readonly wall?: number;
   readonly runtime: PodRuntime;
   /** Set once the pod is to end, for whatever reason. */
   readonly stop: StopRequest | undefined;
@@ -97,7 +100,7 @@ export interface PodPlan {
   actions: PodAction[];
   /** Why containers are not running, by name. */
   readonly waiting: Map<string, Waiting>;
-  /** Milliseconds since the epoch at which to plan again without a cause. */
+  /** When to plan again without a cause; as `PlanInput.now`. */
   wake: number | undefined;
   /** The pod is to be failed for this reason (deadline). */
   fail: Waiting | undefined;
@@ -126,7 +129,7 @@ export function start(input: PlanInput, plan: PodPlan, target: SpecContainer): v
   const { name } = target.container;
   if (input.busy.has(name) || blocked(input, plan, name)) return;
   const last = input.runtime.latest(name);
-  const after = last?.state === 'exited' ? last.finishedAt : undefined;
+  const after = last?.state === 'exited' ? input.runtime.endedAt(last) : undefined;
   if (after !== undefined) {
     const backoff = activeBackoff(input.backoffs.get(name), after, CRASH_LOOP.max);
     if (backoff && input.now < after + backoff.delay) {

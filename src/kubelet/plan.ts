@@ -40,9 +40,9 @@ function expired(input: PlanInput, plan: PodPlan): boolean {
   const seconds = input.pod.spec.activeDeadlineSeconds;
   const since = input.pod.status?.startTime;
   if (seconds === undefined || since === undefined) return false;
-  const deadline = Date.parse(since) + seconds * 1000;
-  if (input.now < deadline) {
-    wakeAt(plan, deadline);
+  const left = Date.parse(since) + seconds * 1000 - (input.wall ?? input.now);
+  if (left > 0) {
+    wakeAt(plan, input.now + left);
     return false;
   }
   const message = 'Pod was active on the node longer than the specified deadline';

@@ -22,7 +22,6 @@ const HOSTS_BYTES = 1 << 20;
 const retryIn = ({ first, last }: { first: number; last: number }, tries: number) => Math.min(first * 2 ** tries, last);
 
 export async function mountVolumes(work: PodWork): Promise<void> {
-  const { env } = work.node;
   const failures = await work.volumes.setUp(work.pod.spec.volumes ?? [], work.volumeContext());
   if (failures.length === 0) {
     work.volumeState = 'ready';
@@ -34,14 +33,14 @@ export async function mountVolumes(work: PodWork): Promise<void> {
     const name = JSON.stringify(volume);
     work.note('Warning', 'FailedMount', `MountVolume.SetUp failed for volume ${name} : ${error.message}`);
   }
-  const until = env.clock.now() + retryIn(MOUNT_RETRY, work.volumeTries++);
+  const until = work.node.time.now() + retryIn(MOUNT_RETRY, work.volumeTries++);
   work.blocks.set('volumes', { reason: 'FailedMount', message: failures[0]!.error.message, until });
 }
 
 /** Brings live volumes up to date; what fails keeps its old content and is tried again later. */
 export async function refreshVolumes(work: PodWork): Promise<void> {
   const failures = await work.volumes.refresh(work.pod, work.volumeContext());
-  work.refreshAfter = failures.length ? work.node.env.clock.now() + REFRESH_RETRY : 0;
+  work.refreshAfter = failures.length ? work.node.time.now() + REFRESH_RETRY : 0;
   for (const { volume, error } of failures) {
     const name = JSON.stringify(volume);
     work.note('Warning', 'FailedMount', `MountVolume.SetUp failed for volume ${name} : ${error.message}`);
@@ -84,7 +83,7 @@ export async function createSandbox(
   } catch (error) {
     const { message } = error as Error;
     work.note('Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
-    const until = node.env.clock.now() + retryIn(SANDBOX_RETRY, work.sandboxTries++);
+    const until = node.time.now() + retryIn(SANDBOX_RETRY, work.sandboxTries++);
     work.blocks.set('sandbox', { reason: 'FailedCreatePodSandBox', message, until });
   }
 }
@@ -176,7 +175,7 @@ export async function resizeContainer(work: PodWork, { key, id, container }: Res
     work.node.freed();
   } catch (error) {
     const { message } = error as Error;
-    work.blocks.set(key, { reason: 'Error', message, until: work.node.env.clock.now() + SYNC_RETRY });
+    work.blocks.set(key, { reason: 'Error', message, until: work.node.time.now() + SYNC_RETRY });
   }
 }
 

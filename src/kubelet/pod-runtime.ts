@@ -4,12 +4,24 @@
 import type { ContainerStatus, SandboxStatus } from './runtime.ts';
 
 export class PodRuntime {
+  readonly #onScale: (wall: number) => number;
+  readonly #ended = new Map<string, number>();
   /** Newest first. */
   sandboxes: SandboxStatus[] = [];
   readonly #containers = new Map<string, ContainerStatus[]>();
   readonly #stopped = new Set<string>();
   /** Grows with every change. */
   version = 0;
+
+  /** `onScale` takes what the runtime tells of time to the scale that deadlines are kept on. */
+  constructor(onScale: (wall: number) => number = (wall) => wall) {
+    this.#onScale = onScale;
+  }
+
+  /** When an exited container ended, on the scale of deadlines. */
+  endedAt({ id, finishedAt }: ContainerStatus): number {
+    return this.#ended.get(id) ?? this.#onScale(finishedAt);
+  }
 
   /** The newest sandbox. */
   get sandbox(): SandboxStatus | undefined {
@@ -72,15 +84,19 @@ export class PodRuntime {
     const known = this.find(container.id);
     if (known && ORDER[container.state] < ORDER[known.state]) return;
     this.version++;
+    if (container.state === 'exited' && !this.#ended.has(container.id))
+      this.#ended.set(container.id, this.#onScale(container.finishedAt));
     const others = this.instances(container.name).filter((c) => c.id !== container.id);
+    // By attempt, not by time: a clock that was put back would make the newest instance the oldest.
     this.#containers.set(
       container.name,
-      [...others, container].sort((a, b) => b.createdAt - a.createdAt || b.attempt - a.attempt),
+      [...others, container].sort((a, b) => b.attempt - a.attempt || b.createdAt - a.createdAt),
     );
   }
 
   remove(id: string): void {
     this.version++;
+    this.#ended.delete(id);
     for (const [name, list] of this.#containers) {
       const rest = list.filter((c) => c.id !== id);
       if (rest.length === list.length) continue;

@@ -33,7 +33,7 @@ export class PodWork {
   readonly node: NodeContext;
   readonly uid: string;
   readonly wake: () => void;
-  readonly runtime = new PodRuntime();
+  readonly runtime: PodRuntime;
   readonly blocks = new Map<string, Block>();
   readonly crashes = new Map<string, BackoffEntry>();
   readonly pulls = new Map<string, BackoffEntry>();
@@ -56,6 +56,7 @@ export class PodWork {
 
   constructor(node: NodeContext, pod: Pod, wake: () => void) {
     this.node = node;
+    this.runtime = new PodRuntime((wall) => node.time.of(wall));
     this.raw = pod;
     this.resizer = new PodResizer(node, pod, { note: (type, reason, message) => this.note(type, reason, message) });
     this.pod = this.resizer.take(pod);
@@ -285,6 +286,6 @@ export class PodWork {
 
   /** Live volumes are to be made anew. */
   volumesStale = false;
-  /** Not before this time after a failure, in milliseconds since the epoch; 0: no failure. */
+  /** Not before this time (of the node's `time`) after a failure; 0: no failure. */
   refreshAfter = 0;
 }

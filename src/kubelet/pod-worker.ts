@@ -199,7 +199,8 @@ export class PodWorker {
     const work = this.#work;
     return planPod({
       pod: work.pod,
-      now: this.#node.env.clock.now(),
+      now: this.#node.time.now(),
+      wall: this.#node.env.clock.now(),
       runtime: work.runtime,
       stop: work.stop,
       verdict: work.verdict,
@@ -215,7 +216,7 @@ export class PodWorker {
     const work = this.#work;
     if (action.do === 'start' && action.after !== undefined) {
       const { name } = action.target.container;
-      const now = this.#node.env.clock.now();
+      const now = this.#node.time.now();
       work.crashes.set(name, nextBackoff(work.crashes.get(name), action.after, now, CRASH_LOOP));
     }
     const abort = new AbortController();
@@ -287,7 +288,7 @@ export class PodWorker {
     const work = this.#work;
     const before = work.stop;
     if (before && before.graceSeconds <= graceSeconds) return;
-    work.stop = { graceSeconds, since: this.#node.env.clock.now() };
+    work.stop = { graceSeconds, since: this.#node.time.now() };
     work.stopJudging();
     work.objects.release();
     for (const [key, { action, abort }] of this.#running) {
@@ -375,19 +376,30 @@ export class PodWorker {
   }
 
   #sleep(plan: PodPlan): void {
-    const { clock } = this.#node.env;
-    const { stop, volumes, refreshAfter } = this.#work;
-    const renewal = refreshAfter > 0 ? Math.max(volumes.refreshAt ?? 0, refreshAfter) : volumes.refreshAt;
-    const refresh = stop ? undefined : renewal;
-    const wake = Math.min(plan.wake ?? Infinity, refresh ?? Infinity);
-    if (wake === Infinity) return;
-    const wait = Math.max(0, wake - clock.now());
+    const { env, time } = this.#node;
+    const refresh = this.#untilRefresh();
+    const wait = Math.min(plan.wake === undefined ? Infinity : Math.max(0, plan.wake - time.now()), refresh);
+    if (wait === Infinity) return;
     const due = () => {
-      if (refresh !== undefined && clock.now() >= refresh) this.#work.volumesStale = true;
+      if (this.#untilRefresh() === 0) this.#work.volumesStale = true;
       this.wake();
     };
     // Renewals and long back-offs are the background: a pod that only waits for them has settled.
-    this.#timer = clock.setTimer(wait, due, { unref: wake === refresh || wait >= BACKGROUND_WAIT });
+    this.#timer = env.clock.setTimer(wait, due, { unref: wait === refresh || wait >= BACKGROUND_WAIT });
+  }
+
+  /** Milliseconds until the volumes are to be made anew; Infinity: never. Tokens end by the wall clock. */
+  #untilRefresh(): number {
+    const { env, time } = this.#node;
+    const { stop, volumes, refreshAfter } = this.#work;
+    if (stop || (volumes.refreshAt === undefined && refreshAfter === 0)) return Infinity;
+    return Math.max(0, (volumes.refreshAt ?? 0) - env.clock.now(), refreshAfter - time.now());
+  }
+
+  /** The machine's clock was set: what goes by it is looked at anew. */
+  clockJumped(): void {
+    if (this.#untilRefresh() === 0) this.#work.volumesStale = true;
+    this.wake();
   }
 
   #lookRejected({ reason, message }: Waiting): void {

@@ -104,8 +104,9 @@ class ProbeLoop {
 
   begin(): void {
     const { env, startedAt } = this.#context;
-    const first = startedAt + (this.#probe.initialDelaySeconds ?? 0) * 1000;
-    this.#in(Math.max(0, first - env.clock.now()));
+    // A clock that was put back must not make the first probe wait for more than it was to.
+    const since = Math.max(0, env.clock.now() - startedAt);
+    this.#in(Math.max(0, (this.#probe.initialDelaySeconds ?? 0) * 1000 - since));
   }
 
   stop(): void {

@@ -4,6 +4,7 @@ import { isReason } from '../api/errors.ts';
 import type { Container } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import type { Env, Timer } from '../base/env.ts';
+import { SteadyTime } from '../base/steady-time.ts';
 import type { Client } from '../client/client.ts';
 import { CRASH_LOOP, nextBackoff, type BackoffEntry } from './backoff.ts';
 import type { KubeletConfig } from './config.ts';
@@ -44,11 +45,12 @@ function annotated(pod: Pod, container: string): ContainerBehaviour {
 
 export class SimulatedPod {
   readonly #home: SimulatedPodHome;
-  readonly #runtime = new PodRuntime();
+  readonly #time: SteadyTime;
+  readonly #runtime: PodRuntime;
   readonly #writer: StatusWriter;
   readonly #busy = new Map<string, Timer>();
   readonly #backoffs = new Map<string, BackoffEntry>();
-  readonly #behaviours = new Map<string, ContainerBehaviour>();
+  readonly #behaviours = new Map<string, ContainerBehaviour & { readonly since: number }>();
   #exits: Timer[] = [];
   #pod: Pod;
   #stop: StopRequest | undefined;
@@ -62,6 +64,8 @@ export class SimulatedPod {
 
   constructor(home: SimulatedPodHome, pod: Pod) {
     this.#home = home;
+    this.#time = new SteadyTime(home.env.clock);
+    this.#runtime = new PodRuntime((wall) => this.#time.of(wall));
     this.#pod = pod;
     this.#writer = new StatusWriter(home.client, home.env, pod, home.signal);
     this.#ip = pod.status?.podIP ?? home.address();
@@ -166,7 +170,8 @@ export class SimulatedPod {
   #plan(): PodPlan {
     return planPod({
       pod: this.#pod,
-      now: this.#home.env.clock.now(),
+      now: this.#time.now(),
+      wall: this.#home.env.clock.now(),
       runtime: this.#runtime,
       stop: this.#stop,
       verdict: this.#verdict,
@@ -180,7 +185,7 @@ export class SimulatedPod {
   #requestStop(seconds: number): void {
     const graceSeconds = Math.max(1, seconds);
     if (this.#stop && this.#stop.graceSeconds <= graceSeconds) return;
-    this.#stop = { graceSeconds, since: this.#home.env.clock.now() };
+    this.#stop = { graceSeconds, since: this.#time.now() };
     for (const timer of this.#busy.values()) timer.cancel();
     this.#busy.clear();
   }
@@ -218,7 +223,7 @@ export class SimulatedPod {
   #start(action: StartAction): void {
     const { name } = action.target.container;
     if (action.after !== undefined) {
-      const now = this.#home.env.clock.now();
+      const now = this.#time.now();
       this.#backoffs.set(name, nextBackoff(this.#backoffs.get(name), action.after, now, CRASH_LOOP));
     }
     const behaviour = (this.#home.behaviour ?? annotated)(this.#pod, name, action.attempt);
@@ -243,19 +248,21 @@ export class SimulatedPod {
     behaviour: ContainerBehaviour,
     startedAt: number,
   ): void {
-    this.#behaviours.set(id, behaviour);
+    const since = this.#time.of(startedAt);
+    this.#behaviours.set(id, { ...behaviour, since });
     const { clock } = this.#home.env;
     const { exitAfter, readyAfter } = behaviour;
+    const lived = this.#time.now() - since;
     if (exitAfter !== undefined) {
       const exit = () => {
         this.#exit(id, behaviour.exitCode ?? 0, behaviour.exitReason);
         this.#look();
       };
-      this.#exits.push(clock.setTimer(startedAt + exitAfter - clock.now(), exit));
+      this.#exits.push(clock.setTimer(exitAfter - lived, exit));
     }
-    const ready = startedAt + (readyAfter ?? (readinessProbe?.initialDelaySeconds ?? 0) * 1000);
-    if (readinessProbe && ready > clock.now()) {
-      this.#exits.push(clock.setTimer(ready - clock.now(), () => this.#look()));
+    const ready = readyAfter ?? (readinessProbe?.initialDelaySeconds ?? 0) * 1000;
+    if (readinessProbe && ready > lived) {
+      this.#exits.push(clock.setTimer(ready - lived, () => this.#look()));
     }
   }
 
@@ -293,7 +300,7 @@ export class SimulatedPod {
     const all = [...this.#pod.spec.containers, ...(this.#pod.spec.initContainers ?? [])];
     const probe = all.find((c) => c.name === container.name)?.readinessProbe;
     const ready = behaviour.readyAfter ?? (probe?.initialDelaySeconds ?? 0) * 1000;
-    const readiness = this.#home.env.clock.now() - container.startedAt >= ready;
+    const readiness = this.#time.now() - behaviour.since >= ready;
     return { startup: true, liveness: true, readiness };
   };
 
@@ -318,7 +325,7 @@ export class SimulatedPod {
 
   #wakeAt(at: number): void {
     const { clock } = this.#home.env;
-    const wait = Math.max(0, at - clock.now());
+    const wait = Math.max(0, at - this.#time.now());
     // A pod that only waits out a back-off has settled.
     this.#timer = clock.setTimer(wait, () => this.#look(), { unref: wait >= BACKGROUND_WAIT });
   }
@@ -330,7 +337,7 @@ export class SimulatedPod {
       this.#deleting = false;
       if (this.#home.signal.aborted || !this.#released) return;
       this.#home.env.log.warn('cannot delete a simulated pod', { pod: this.#pod.metadata.name, error });
-      this.#wakeAt(this.#home.env.clock.now() + 1000);
+      this.#wakeAt(this.#time.now() + 1000);
     });
   }
 

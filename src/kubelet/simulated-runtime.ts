@@ -43,6 +43,8 @@ interface Instance {
   status: ContainerStatus;
   readonly behaviour: ContainerBehaviour;
   timer?: Timer;
+  /** By the monotonic clock. */
+  started?: number;
   readonly waiters: (() => void)[];
 }
 
@@ -153,6 +155,7 @@ export class SimulatedRuntime implements ContainerRuntime {
       throw new RuntimeError('UNKNOWN', behaviour.startError);
     }
     container.status = { ...container.status, state: 'running', startedAt: now };
+    container.started = this.#env.clock.monotonic();
     this.#emit('started', id);
     if (behaviour.exitAfter === undefined) return;
     const code = behaviour.exitCode ?? 0;
@@ -202,7 +205,7 @@ export class SimulatedRuntime implements ContainerRuntime {
   async execSync(id: string, command: readonly string[], timeoutSeconds: number) {
     this.#check('execSync', command.join(' '));
     const container = this.#find(id);
-    const since = this.#env.clock.now() - container.status.startedAt;
+    const since = this.#env.clock.monotonic() - (container.started ?? 0);
     const outcome = container.behaviour.exec?.(command, since) ?? {};
     const { exitCode = 0, output = '', delay = 0 } = outcome;
     const over = timeoutSeconds > 0 && delay > timeoutSeconds * 1000;

@@ -27,7 +27,6 @@ export async function startContainer(
   signal: AbortSignal,
 ): Promise<void> {
   const { name } = action.target.container;
-  const { env } = work.node;
   try {
     await begin(work, action, owner, signal);
     work.blocks.delete(name);
@@ -37,7 +36,7 @@ export async function startContainer(
     const { reason, message, retry } = error;
     const text = IMAGE_REASONS.has(reason) ? reason : message;
     work.note('Warning', 'Failed', `Error: ${text}`, name);
-    const now = env.clock.now();
+    const now = work.node.time.now();
     work.blocks.set(name, {
       reason,
       message,

@@ -57,7 +57,7 @@ export class SchedulingQueue {
     if (!known) {
       const item: Item = {
         pod,
-        since: this.#clock.now(),
+        since: this.#clock.monotonic(),
         seq: this.#seq++,
         attempts: 0,
         backoffUntil: 0,
@@ -104,7 +104,7 @@ export class SchedulingQueue {
     const item = this.#items.get(uid);
     if (!item) return;
     const backoff = Math.min(FIRST_BACKOFF * 2 ** (item.attempts - 1), MAX_BACKOFF);
-    item.backoffUntil = this.#clock.now() + backoff;
+    item.backoffUntil = this.#clock.monotonic() + backoff;
     item.refusedBy = refusedBy;
     const passed = this.#cycle - item.cycle;
     const missed = this.#events.slice(Math.max(0, this.#events.length - passed));
@@ -112,7 +112,7 @@ export class SchedulingQueue {
     const forgotten = passed > this.#events.length;
     if (retry || forgotten || missed.some((event) => this.#concerns(item, event))) return this.#afterBackoff(item);
     item.place = 'waiting';
-    this.#armTimer(this.#clock.now() + FORGET_AFTER, true);
+    this.#armTimer(this.#clock.monotonic() + FORGET_AFTER, true);
   }
 
   /** The cluster changed: waiting pods whose refusing plugins care become candidates again. */
@@ -140,7 +140,7 @@ export class SchedulingQueue {
   }
 
   #afterBackoff(item: Item): void {
-    if (item.backoffUntil <= this.#clock.now()) return this.#push(item);
+    if (item.backoffUntil <= this.#clock.monotonic()) return this.#push(item);
     item.place = 'backoff';
     this.#armTimer(item.backoffUntil, false);
   }
@@ -150,13 +150,13 @@ export class SchedulingQueue {
     if (at >= this.#timerAt) return;
     this.#timer?.cancel();
     this.#timerAt = at;
-    this.#timer = this.#clock.setTimer(at - this.#clock.now(), () => this.#expire(), { unref: background });
+    this.#timer = this.#clock.setTimer(at - this.#clock.monotonic(), () => this.#expire(), { unref: background });
   }
 
   #expire(): void {
     this.#timer = undefined;
     this.#timerAt = Infinity;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     let nextBackoff = Infinity;
     let nextWait = Infinity;
     for (const item of this.#items.values()) {

@@ -12,6 +12,7 @@ interface Pending {
   readonly namespace: string | undefined;
   readonly name: string;
   readonly version: string;
+  /** By the monotonic clock: a clock that is set forward does not forget an hour's events. */
   readonly at: number;
 }
 
@@ -42,11 +43,17 @@ class Expiry {
   async begin(): Promise<void> {
     const { cache, prefix } = await this.#caches.current(Event);
     if (this.#stopped) return;
-    const present = cache.list().map((event) => ({ event, at: lastWrite(event as EventObject) + this.#ttl }));
+    const { clock } = this.#env;
+    const [wall, now] = [clock.now(), clock.monotonic()];
+    const present = cache.list().map((event) => {
+      // Whatever its time says: nothing is older than now, and nothing stays for longer than a new event.
+      const age = Math.max(0, wall - lastWrite(event as EventObject));
+      return { event, at: now + this.#ttl - age };
+    });
     for (const { event, at } of present.sort((a, b) => a.at - b.at)) this.#add(event, at);
     this.#subscription = cache.watch(prefix, cache.revision, {
       events: (batch) => {
-        for (const { object } of batch) if (object) this.#add(object, this.#env.clock.now() + this.#ttl);
+        for (const { object } of batch) if (object) this.#add(object, this.#env.clock.monotonic() + this.#ttl);
       },
       closed: () => this.stop(),
     });
@@ -68,7 +75,7 @@ class Expiry {
     const next = this.#queue[this.#head];
     if (!next || this.#stopped) return;
     const { clock } = this.#env;
-    this.#timer = clock.setTimer(next.at - clock.now(), () => void this.#sweep(), { unref: true });
+    this.#timer = clock.setTimer(next.at - clock.monotonic(), () => void this.#sweep(), { unref: true });
   }
 
   async #sweep(): Promise<void> {
@@ -76,7 +83,7 @@ class Expiry {
     const { clock } = this.#env;
     for (;;) {
       const next = this.#queue[this.#head];
-      if (this.#stopped || !next || next.at > clock.now()) break;
+      if (this.#stopped || !next || next.at > clock.monotonic()) break;
       this.#head++;
       await forget(storage, next, this.#env);
     }

@@ -185,7 +185,7 @@ class Runtime implements CriRuntime {
   private remembered(container: ContainerMessage): ContainerStatus | undefined {
     const known = this.statuses.get(container.id);
     if (!known || known.state !== containerStateOf(container.state)) return undefined;
-    const settled = known.state !== 'exited' || this.options.env.clock.now() - known.finishedAt > SETTLING_MS;
+    const settled = known.state !== 'exited' || Math.abs(this.options.env.clock.now() - known.finishedAt) > SETTLING_MS;
     return settled && known.state !== 'unknown' ? known : undefined;
   }
 

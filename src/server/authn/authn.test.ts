@@ -126,6 +126,12 @@ describe('ServiceAccount tokens', () => {
     await expect(works(podToken)).rejects.toThrow('has been invalidated');
     await clock.advance(3_600_000);
     await expect(works(plain)).rejects.toThrow('expired');
+    const early = await issue();
+    clock.jump(-3_600_000);
+    expect(await works(early)).toBe(true);
+    clock.jump(-48 * 3_600_000);
+    await expect(works(early)).rejects.toThrow('not valid yet');
+    clock.jump(49 * 3_600_000);
     objects.clear();
     await expect(works(plain)).rejects.toThrow();
   });

@@ -41,6 +41,8 @@ export function fixedTokens(users: ReadonlyMap<string, UserInfo>): TokenAuthenti
 
 /** How long after its deletion an object still backs tokens, and how far clocks may differ. */
 const LEEWAY_MS = 60_000;
+/** Tokens are good from when they are made: one from the future tells of a clock that was put back since. */
+const PUT_BACK_MS = 24 * 3_600_000;
 const MAX_VERIFIED = 4096;
 
 export interface ServiceAccountTokenOptions {
@@ -82,7 +84,7 @@ async function identity(
   const now = options.clock.now();
   if (claims.exp === undefined || now - LEEWAY_MS > claims.exp * 1000)
     throw new Error('service account token has expired');
-  if (claims.nbf !== undefined && now + LEEWAY_MS < claims.nbf * 1000)
+  if (claims.nbf !== undefined && now + PUT_BACK_MS < claims.nbf * 1000)
     throw new Error('service account token is not valid yet');
   const bound = kubernetesClaims(claims);
   if (!bound) throw new Error('service account token claims could not be validated due to unexpected private claim');
