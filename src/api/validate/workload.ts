@@ -7,7 +7,7 @@ import type { LabelSelector } from '../object.ts';
 import { type Selector, SelectorError, selectorOf } from '../selectors.ts';
 import { type Errors, notNegative } from './checks.ts';
 import { addFaults, percent } from './names.ts';
-import { validateLabelSelector } from './object-meta.ts';
+import { validateImmutable, validateLabelSelector } from './object-meta.ts';
 import { validatePodTemplate } from './pod-spec.ts';
 
 /** Answers the compiled selector, or undefined when there is none to speak of. `kind` stands in the text. */
@@ -33,6 +33,16 @@ export function validateSelector(
     out.push(field.invalid(path, selector, 'invalid label selector'));
     return undefined;
   }
+}
+
+/** For updates: pods that are there must stay found. */
+export function selectorStays(object: Selecting, old: Selecting): Errors {
+  const out: Errors = [];
+  validateImmutable(object.spec.selector, old.spec.selector, 'spec.selector', out);
+  return out;
+}
+interface Selecting {
+  readonly spec: { readonly selector?: LabelSelector };
 }
 
 /** A template whose pods the selector finds again, and that run for ever. `kind` stands in the text. */

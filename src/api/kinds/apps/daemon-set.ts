@@ -9,19 +9,20 @@ import type {
 import { defineKind } from '../../kind.ts';
 import { formatLabelSelector } from '../../selectors.ts';
 import { type Errors, notNegative } from '../../validate/checks.ts';
-import { validateFinalizerNames, validateImmutable } from '../../validate/object-meta.ts';
+import { validateFinalizerNames } from '../../validate/object-meta.ts';
 import { sameValue } from '../../validate/same-value.ts';
 import {
   isNone,
   validateCollisions,
   validateCounters,
+  selectorStays,
   validateSelector,
   validateShare,
   validateTemplate,
 } from '../../validate/workload.ts';
 import { AGE, ageOf, CONTAINERS, IMAGES, integer, labelsText, layoutOf, NAME, SELECTOR, text } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
-import { inPodNames, templateWarnings } from '../core/pod-warnings.ts';
+import { workloadWarnings } from '../core/pod-warnings.ts';
 
 export type DaemonSet = DaemonSetObject;
 
@@ -80,14 +81,8 @@ export const DaemonSet = defineKind<DaemonSetObject>({
     notNegative(spec.revisionHistoryLimit, 'spec.revisionHistoryLimit', out);
     return out;
   },
-  validateUpdate(set, old) {
-    const out: Errors = [];
-    validateImmutable(set.spec.selector, old.spec.selector, 'spec.selector', out);
-    return out;
-  },
-  warnings(set, old) {
-    return [...(old ? [] : inPodNames(set.metadata.name)), ...templateWarnings(set.spec.template)];
-  },
+  validateUpdate: selectorStays,
+  warnings: workloadWarnings,
   status: {
     default() {},
     validateUpdate({ status }, old) {

@@ -5,13 +5,14 @@ import type { Deployment as DeploymentObject, DeploymentStatus, DeploymentStrate
 import { defineKind } from '../../kind.ts';
 import { formatLabelSelector } from '../../selectors.ts';
 import { type Errors, notNegative } from '../../validate/checks.ts';
-import { validateFinalizerNames, validateImmutable } from '../../validate/object-meta.ts';
+import { validateFinalizerNames } from '../../validate/object-meta.ts';
 import { sameValue } from '../../validate/same-value.ts';
 import {
   isNone,
   validateCollisions,
   validateCounters,
   validateIntOrPercent,
+  selectorStays,
   validateSelector,
   validateShare,
   validateTemplate,
@@ -19,7 +20,7 @@ import {
 } from '../../validate/workload.ts';
 import { AGE, ageOf, CONTAINERS, IMAGES, layoutOf, NAME, SELECTOR, text } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
-import { inPodNames, templateWarnings } from '../core/pod-warnings.ts';
+import { workloadWarnings } from '../core/pod-warnings.ts';
 import { replicaScale } from '../scale.ts';
 
 export type Deployment = DeploymentObject;
@@ -86,14 +87,8 @@ export const Deployment = defineKind<DeploymentObject>({
     }
     return out;
   },
-  validateUpdate(deployment, old) {
-    const out: Errors = [];
-    validateImmutable(deployment.spec.selector, old.spec.selector, 'spec.selector', out);
-    return out;
-  },
-  warnings(deployment, old) {
-    return [...(old ? [] : inPodNames(deployment.metadata.name)), ...templateWarnings(deployment.spec.template)];
-  },
+  validateUpdate: selectorStays,
+  warnings: workloadWarnings,
   status: {
     default() {},
     validateUpdate({ status }, old) {

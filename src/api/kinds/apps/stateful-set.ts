@@ -19,7 +19,7 @@ import {
 } from '../../validate/workload.ts';
 import { AGE, ageOf, CONTAINERS, IMAGES, layoutOf, NAME, text } from '../columns.ts';
 import { defaultPodTemplate } from '../core/pod-defaults.ts';
-import { inPodNames, templateWarnings } from '../core/pod-warnings.ts';
+import { workloadWarnings } from '../core/pod-warnings.ts';
 import { replicaScale } from '../scale.ts';
 
 export type StatefulSet = StatefulSetObject;
@@ -115,7 +115,7 @@ export const StatefulSet = defineKind<StatefulSetObject>({
     return [field.forbidden('spec', `updates to statefulset spec for fields other than ${names} are forbidden`)];
   },
   warnings(set, old) {
-    const out = [...(old ? [] : inPodNames(set.metadata.name)), ...templateWarnings(set.spec.template)];
+    const out = workloadWarnings(set, old);
     if ((set.spec.revisionHistoryLimit ?? 0) < 0) {
       out.push(
         'spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended',

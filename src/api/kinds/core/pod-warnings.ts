@@ -199,3 +199,11 @@ function overlap(a: ContainerPort, b: ContainerPort): string | undefined {
 export function templateWarnings(template: PodTemplateSpec | undefined, path = 'spec.template'): string[] {
   return template?.spec ? podSpecWarnings(template.spec, template.metadata, `${path}.`) : [];
 }
+
+/** Of a workload with a template of pods: its name counts when it is made. */
+export function workloadWarnings(
+  object: { readonly metadata: { readonly name: string }; readonly spec: { readonly template?: PodTemplateSpec } },
+  old: object | undefined,
+): string[] {
+  return [...(old ? [] : inPodNames(object.metadata.name)), ...templateWarnings(object.spec.template)];
+}

@@ -6,12 +6,12 @@ import { defineKind } from '../../kind.ts';
 import { selectorFromLabels } from '../../selectors.ts';
 import { type Errors, notNegative } from '../../validate/checks.ts';
 import { validateFinalizerNames } from '../../validate/object-meta.ts';
-import { validateCounters, validateTemplate } from '../../validate/workload.ts';
-import { REPLICA_COUNTERS, REPLICA_LIMITS } from '../apps/replica-set.ts';
-import { AGE, ageOf, CONTAINERS, IMAGES, integer, labelsText, layoutOf, NAME, SELECTOR } from '../columns.ts';
+import { validateTemplate } from '../../validate/workload.ts';
+import { REPLICA_COLUMNS, replicaCells, validateReplicaCounters } from '../apps/replica-set.ts';
+import { labelsText } from '../columns.ts';
 import { replicaScale } from '../scale.ts';
 import { defaultPodTemplate } from './pod-defaults.ts';
-import { inPodNames, templateWarnings } from './pod-warnings.ts';
+import { workloadWarnings } from './pod-warnings.ts';
 
 export type ReplicationController = ReplicationControllerObject;
 
@@ -50,39 +50,11 @@ export const ReplicationController = defineKind<ReplicationControllerObject>({
     validateTemplate(spec.template, selector, 'ReplicationController', 'spec.template', out);
     return out;
   },
-  warnings(rc, old) {
-    return [...(old ? [] : inPodNames(rc.metadata.name)), ...templateWarnings(rc.spec.template)];
-  },
-  status: {
-    validateUpdate({ status }) {
-      const out: Errors = [];
-      validateCounters(status, { counters: REPLICA_COUNTERS, atMost: REPLICA_LIMITS }, out);
-      return out;
-    },
-  },
+  warnings: workloadWarnings,
+  status: { validateUpdate: validateReplicaCounters },
 
   scale: replicaScale<ReplicationControllerObject>(true),
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
-  columns: [
-    NAME,
-    integer('Desired', 'Number of desired pods.'),
-    integer('Current', 'Number of pods.'),
-    integer('Ready', 'Number of pods that are ready.'),
-    AGE,
-    CONTAINERS,
-    IMAGES,
-    SELECTOR,
-  ],
-  row(rc, now) {
-    const { metadata, spec, status } = rc;
-    return [
-      metadata.name,
-      spec.replicas ?? 0,
-      status?.replicas ?? 0,
-      status?.readyReplicas ?? 0,
-      ageOf(rc, now),
-      ...layoutOf(spec.template?.spec?.containers),
-      labelsText(spec.selector),
-    ];
-  },
+  columns: REPLICA_COLUMNS,
+  row: (rc, now) => [...replicaCells(rc, now), labelsText(rc.spec.selector)],
 });
