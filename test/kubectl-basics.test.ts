@@ -4,10 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { realEnv } from '../src/base/real-env.ts';
-import { startServer, type RunningServer } from '../src/cluster/server.ts';
+import type { RunningServer } from '../src/cluster/server.ts';
 import { kubeconfigText } from '../src/host/kubeconfig.ts';
 import { keyPem, makeRequest, newKey } from '../src/host/x509.ts';
+import { startApiServer } from './support/api-server.ts';
 import { Kubectl, kubectls } from './support/kubectl.ts';
 
 const versions = kubectls();
@@ -19,30 +19,7 @@ const clients: Kubectl[] = [];
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'coracle-kubectl-'));
-  server = await startServer(
-    {
-      env: realEnv(),
-      dataDir: dir,
-      store: 'memory',
-      bindAddress: '127.0.0.1',
-      port: 0,
-      // Nobody goes there; endpoints must not be loopback addresses.
-      advertiseAddress: '192.0.2.1',
-      serviceCidr: '10.96.0.0/16',
-      clusterCidr: '10.244.0.0/16',
-      clusterDomain: 'cluster.local',
-    },
-    { signal: stop.signal },
-  );
-  const { cert, key } = server.pki.admin();
-  const text = kubeconfigText({
-    name: 'test',
-    server: `https://127.0.0.1:${server.listener.port}`,
-    ca: server.pki.ca,
-    cert,
-    key,
-  });
-  writeFileSync(join(dir, 'kubeconfig'), text, { mode: 0o600 });
+  ({ server } = await startApiServer(dir, stop.signal));
 });
 
 afterAll(async () => {

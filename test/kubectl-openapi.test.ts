@@ -1,12 +1,11 @@
 // What kubectl makes of the OpenAPI documents: validation, applying, explain, one after the other over its cache on disk.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { realEnv } from '../src/base/real-env.ts';
-import { startServer, type RunningServer } from '../src/cluster/server.ts';
-import { kubeconfigText } from '../src/host/kubeconfig.ts';
+import type { RunningServer } from '../src/cluster/server.ts';
+import { startApiServer } from './support/api-server.ts';
 import { Kubectl, kubectls } from './support/kubectl.ts';
 
 const versions = kubectls();
@@ -16,24 +15,7 @@ let server: RunningServer;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'coracle-openapi-'));
-  server = await startServer(
-    {
-      env: realEnv(),
-      dataDir: dir,
-      store: 'memory',
-      bindAddress: '127.0.0.1',
-      port: 0,
-      advertiseAddress: '192.0.2.1',
-      serviceCidr: '10.96.0.0/16',
-      clusterCidr: '10.244.0.0/16',
-      clusterDomain: 'cluster.local',
-    },
-    { signal: stop.signal },
-  );
-  const { cert, key } = server.pki.admin();
-  const url = `https://127.0.0.1:${server.listener.port}`;
-  const text = kubeconfigText({ name: 'test', server: url, ca: server.pki.ca, cert, key });
-  writeFileSync(join(dir, 'kubeconfig'), text, { mode: 0o600 });
+  ({ server } = await startApiServer(dir, stop.signal));
 });
 
 afterAll(async () => {

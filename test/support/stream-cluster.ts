@@ -1,7 +1,7 @@
 // An API server with one pod on a node whose containers are this machine's processes, and kubectl to talk to it.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Node, Pod as PodObject } from '../../src/api/generated/core-v1.ts';
@@ -11,15 +11,15 @@ import type { NodeApi } from '../../src/api/node-api.ts';
 import { ServiceAccount } from '../../src/api/kinds/core/service-account.ts';
 import type { Draft } from '../../src/api/object.ts';
 import { realEnv } from '../../src/base/real-env.ts';
-import { startServer, type RunningServer } from '../../src/cluster/server.ts';
+import type { RunningServer } from '../../src/cluster/server.ts';
 import type { Client } from '../../src/client/client.ts';
-import { kubeconfigText } from '../../src/host/kubeconfig.ts';
 import type { Listener } from '../../src/host/listener.ts';
 import { nodeAccess } from '../../src/host/node-access.ts';
 import { nodeConnector } from '../../src/host/node-api-client.ts';
 import { serveNodeApi } from '../../src/host/node-api-server.ts';
 import { headerInflater } from '../../src/host/spdy-headers.ts';
 import { streamHandler } from '../../src/server/streams/handler.ts';
+import { startApiServer } from './api-server.ts';
 import { localNode, type LocalNode } from './local-node.ts';
 
 export interface Ran {
@@ -68,25 +68,7 @@ export async function streamCluster(options: { readonly nodeOverHttps?: boolean 
   const node = localNode(root);
   const stop = new AbortController();
   let api: NodeApi = node;
-  const server = await startServer(
-    {
-      env,
-      dataDir: dir,
-      store: 'memory',
-      bindAddress: '127.0.0.1',
-      port: 0,
-      advertiseAddress: '192.0.2.1',
-      serviceCidr: '10.96.0.0/16',
-      clusterCidr: '10.244.0.0/16',
-      clusterDomain: 'cluster.local',
-      nodeConnector: () => api,
-    },
-    { signal: stop.signal },
-  );
-  const { cert, key } = server.pki.admin();
-  const url = `https://127.0.0.1:${server.listener.port}`;
-  const kubeconfig = join(dir, 'kubeconfig');
-  writeFileSync(kubeconfig, kubeconfigText({ name: 'test', server: url, ca: server.pki.ca, cert, key }));
+  const { server, kubeconfig } = await startApiServer(dir, stop.signal, { env, nodeConnector: () => api });
   const client = server.plane.clientOf({ name: 'admin', groups: ['system:masters'] }, 'test');
   const endpoint = options.nodeOverHttps ? await serveNode(node, server, client) : undefined;
   if (endpoint) {
