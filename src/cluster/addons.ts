@@ -6,31 +6,36 @@ import { Deployment } from '../api/kinds/apps/deployment.ts';
 import { Service } from '../api/kinds/core/service.ts';
 import { ServiceAccount } from '../api/kinds/core/service-account.ts';
 import type { Env } from '../base/env.ts';
+import type { Client } from '../client/client.ts';
 import type { NodeContainerd } from '../host/containerd/start.ts';
 import { loadImages } from '../host/images/load.ts';
-import type { ControlPlane } from './control-plane.ts';
-import { LOOPBACK } from './identities.ts';
-import type { ClusterNetwork } from './networks.ts';
 import type { ClusterPaths } from './paths.ts';
-import { buildSystemImage, dnsProgram, systemImageName } from './system-image.ts';
+import { buildSystemImage, dnsProgram, NODE_IN_IMAGE, systemImageName, systemNode } from './system-image.ts';
 
-export interface AddonsOptions {
+export interface DnsPodsOptions {
   readonly env: Env;
-  readonly plane: ControlPlane;
-  readonly network: ClusterNetwork;
-  readonly clusterDomain: string;
+  readonly client: Client;
+  readonly domain: string;
   readonly containerd: NodeContainerd;
   readonly paths: ClusterPaths;
+  /** The node of this process: the pods run there, for they use its Node. */
+  readonly nodeName: string;
 }
 
 const NAMESPACE = 'kube-system';
 const LABELS = { 'k8s-app': 'kube-dns' };
+const AS_ADDONS = { fieldManager: 'coracle-addons', force: true };
 
-export async function installAddons(options: AddonsOptions): Promise<void> {
-  const { env, plane, containerd, paths } = options;
+export async function applyDnsService(client: Client, clusterIP: string): Promise<void> {
+  await client.apply(Service, dnsService(clusterIP), AS_ADDONS);
+}
+
+/** Makes the image when this build has none yet, and applies the Deployment. */
+export async function installDnsPods(options: DnsPodsOptions): Promise<void> {
+  const { env, client, containerd, paths } = options;
   const program = dnsProgram();
   if (!existsSync(program)) {
-    env.log.warn('cluster DNS is not installed: the DNS program is not built (npm run build)', { program });
+    env.log.warn('cluster DNS has no pods: the DNS program is not built (npm run build)', { program });
     return;
   }
   const image = await systemImageName(program);
@@ -38,12 +43,9 @@ export async function installAddons(options: AddonsOptions): Promise<void> {
     const archive = await buildSystemImage(program, image, paths.data);
     await loadImages({ socket: containerd.paths.socket, runtime: containerd.runtime }, archive);
   }
-  const client = plane.clientOf(LOOPBACK, 'coracle-addons');
-  const apply = { fieldManager: 'coracle-addons', force: true };
   const metadata = { namespace: NAMESPACE, labels: { ...LABELS, 'kubernetes.io/name': 'CoreDNS' } };
-  await client.apply(ServiceAccount, { metadata: { ...metadata, name: 'coredns' } }, apply);
-  await client.apply(Service, dnsService(options.network.dnsIp), apply);
-  await client.apply(Deployment, dnsDeployment(image, options.clusterDomain), apply);
+  await client.apply(ServiceAccount, { metadata: { ...metadata, name: 'coredns' } }, AS_ADDONS);
+  await client.apply(Deployment, dnsDeployment(image, options), AS_ADDONS);
 }
 
 function dnsService(clusterIP: string) {
@@ -64,7 +66,7 @@ function dnsService(clusterIP: string) {
   };
 }
 
-function dnsDeployment(image: string, domain: string) {
+function dnsDeployment(image: string, { domain, nodeName }: DnsPodsOptions) {
   const probe = (path: string) => ({ httpGet: { path, port: 8181 } });
   return {
     metadata: { name: 'coredns', namespace: NAMESPACE, labels: LABELS },
@@ -78,6 +80,8 @@ function dnsDeployment(image: string, domain: string) {
           serviceAccountName: 'coredns',
           dnsPolicy: 'Default',
           priorityClassName: 'system-cluster-critical',
+          nodeSelector: { 'kubernetes.io/hostname': nodeName },
+          volumes: [{ name: 'node', hostPath: { path: systemNode(), type: 'File' } }],
           tolerations: [{ key: 'CriticalAddonsOnly', operator: 'Exists' }],
           containers: [
             {
@@ -85,6 +89,7 @@ function dnsDeployment(image: string, domain: string) {
               image,
               imagePullPolicy: 'IfNotPresent',
               env: [{ name: 'CLUSTER_DOMAIN', value: domain }],
+              volumeMounts: [{ name: 'node', mountPath: NODE_IN_IMAGE, readOnly: true }],
               ports: [
                 { name: 'dns', containerPort: 53, protocol: 'UDP' },
                 { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },

@@ -7,6 +7,7 @@ import { createLogger } from '../base/log.ts';
 import { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { clusterNames } from '../dns/dns.ts';
+import { nameservers } from '../host/dns-forward.ts';
 import { startDnsServer } from '../host/dns-server.ts';
 import { httpTransport } from '../host/http-transport.ts';
 import { logSink } from '../host/log-sink.ts';
@@ -14,16 +15,6 @@ import { logSink } from '../host/log-sink.ts';
 const ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
 const TTL = 30;
 const HEALTH_PORT = 8181;
-
-function upstreamsOf(resolvConf: string): string[] {
-  try {
-    return [...readFileSync(resolvConf, 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm)]
-      .map((m) => m[1]!)
-      .filter((ip) => !ip.includes(':'));
-  } catch {
-    return [];
-  }
-}
 
 const env = realEnv(createLogger({ sink: logSink(2, 'text') }));
 const abort = new AbortController();
@@ -57,7 +48,7 @@ const server = await startDnsServer({
   ttl: TTL,
   domain,
   log: env.log.child('dns'),
-  upstreams: upstreamsOf('/etc/resolv.conf'),
+  upstreams: nameservers('/etc/resolv.conf'),
   ask: (question) => names.ask(question),
 });
 ready = true;

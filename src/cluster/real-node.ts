@@ -8,7 +8,7 @@ import { Node } from '../api/kinds/core/node.ts';
 import type { Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
-import { podNetwork, type PodNetwork } from '../host/cni.ts';
+import { gatewayOf, podNetwork, type PodNetwork } from '../host/cni.ts';
 import { startContainerd, type NodeContainerd } from '../host/containerd/start.ts';
 import { kubeletHost, prepareMemoryDirectory } from '../host/kubelet-host.ts';
 import type { LeftoverOptions } from '../host/leftovers.ts';
@@ -104,6 +104,8 @@ export interface RunNodeOptions {
   readonly port: number;
   /** Called once the node is registered and looks after its pods. */
   readonly onRunning?: () => void;
+  /** Called when the pod network is there, and again when it has changed, with the node's address among its pods. */
+  readonly onNetwork?: (address: string) => void;
 }
 
 /** Resolves once containerd answers; needs no API server, so both can start at the same time. */
@@ -166,13 +168,17 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
   const kubeletEnv = { ...env, log: env.log.child('kubelet') };
   const informers = createInformerFactory({ client: run.kubelet, env: kubeletEnv }, { signal });
   let running: KubeletPods | undefined;
+  let address: string | undefined;
   // The node's part of the pod network is given by a controller, once the node has registered.
   informers.informer(Node, { fieldSelector: `metadata.name=${name}` }).on((own) => {
     const podCidr = own?.spec.podCIDR;
     if (!podCidr) return;
     pods
-      .setRange({ podCidr, clusterCidr: network.podCidr })
-      .then(() => running?.checkNode())
+      .setRange({ podCidr, clusterCidr: network.podCidr, serviceCidr: network.serviceCidr })
+      .then(() => {
+        running?.checkNode();
+        if (address !== gatewayOf(podCidr)) run.onNetwork?.((address = gatewayOf(podCidr)));
+      })
       .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
   });
   const config = nodeConfig(node, run.port);

@@ -6,16 +6,18 @@ import type { NodeApi } from '../api/node-api.ts';
 import type { Env } from '../base/env.ts';
 import type { StepSink } from '../cli/platform.ts';
 import { createInformer } from '../client/create-informer.ts';
+import type { DnsServer } from '../host/dns-server.ts';
 import { kubeconfigText } from '../host/kubeconfig.ts';
 import { machineAddress } from './api-front.ts';
 import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
+import { dnsAnswers, startNodeDns } from './node-dns.ts';
 import { contextOf } from './manager.ts';
 import { claimSlot, networkOf, type ClusterNetwork } from './networks.ts';
 import type { ClusterPaths } from './paths.ts';
 import { openNodeEndpoint, startRealNode, type RealNode } from './real-node.ts';
 import { startServer, type RunningServer } from './server.ts';
 import { simulatedNode } from './simulated-nodes.ts';
-import { installAddons } from './addons.ts';
+import { applyDnsService, installDnsPods } from './addons.ts';
 import { startTicksOf, writeState } from './state-file.ts';
 
 export const CLUSTER_DOMAIN = 'cluster.local';
@@ -36,7 +38,7 @@ export interface RunningCluster {
   readonly ended: Promise<void>;
 }
 
-/** Resolves once the nodes are Ready and cluster DNS is applied (or, without `wait`, once the API answers). */
+/** Resolves once the nodes are Ready and cluster DNS answers (or, without `wait`, once the API answers). */
 export async function startCluster(
   options: RunClusterOptions,
   steps: StepSink,
@@ -68,18 +70,13 @@ export async function startCluster(
   const real = await realNode;
   const kubeletRuns = Promise.withResolvers<void>();
   const onRunning = kubeletRuns.resolve;
+  const dns = real && clusterDns(options, { server, network, node: real, signal });
   const running = real
-    ? [runReal(real, { env, server, apis, signal, onRunning })]
+    ? [runReal(real, { env, server, apis, signal, onRunning, onNetwork: dns!.onNetwork })]
     : runSimulated(options, env, server, signal);
   for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
-  const { plane } = server;
-  const addons = real
-    ? timed(
-        'cluster DNS',
-        installAddons({ env, plane, network, clusterDomain: CLUSTER_DOMAIN, containerd: real.containerd, paths }),
-      )
-    : undefined;
-  addons?.catch((error: unknown) => env.log.error('cluster DNS could not be installed', { error }));
+  const answers = dns && timed('cluster DNS answers', dns.answers);
+  answers?.catch((error: unknown) => signal.aborted || env.log.error('cluster DNS does not answer', { error }));
   if (options.wait) {
     const count = real ? 1 : options.nodeCount;
     await Promise.all([
@@ -88,7 +85,7 @@ export async function startCluster(
         count === 1 ? 'node Ready' : 'nodes Ready',
         Promise.all([nodesReady(server, env, count, signal), real && Promise.race([kubeletRuns.promise, ...running])]),
       ),
-      addons,
+      answers,
     ]);
   }
   writeState(paths.stateFile, { ...state, ready: true });
@@ -96,6 +93,35 @@ export async function startCluster(
     real?.containerd.release(),
   );
   return { ended };
+}
+
+/** `answers` resolves once the Service's address answers; pods of cluster DNS come on their own time. */
+function clusterDns(
+  { env, paths }: RunClusterOptions,
+  parts: {
+    readonly server: RunningServer;
+    readonly network: ClusterNetwork;
+    readonly node: RealNode;
+    readonly signal: AbortSignal;
+  },
+): { readonly answers: Promise<void>; onNetwork(address: string): void } {
+  const { server, network, node, signal } = parts;
+  const { promise: serving, resolve, reject } = Promise.withResolvers<void>();
+  const client = server.plane.clientOf(LOOPBACK, 'coracle-addons');
+  const domain = CLUSTER_DOMAIN;
+  const service = applyDnsService(client, network.dnsIp);
+  service
+    .then(() => installDnsPods({ env, client, domain, containerd: node.containerd, paths, nodeName: node.name }))
+    .catch((error: unknown) => signal.aborted || env.log.error('cluster DNS has no pods', { error }));
+  let before: Promise<DnsServer> | undefined;
+  return {
+    answers: Promise.all([service, serving]).then(() => dnsAnswers(env, network.dnsIp, domain, { signal })),
+    onNetwork(address) {
+      void before?.then((server) => server.close()).catch(() => {});
+      before = startNodeDns({ env, client, nodeName: node.name, address, domain }, { signal });
+      before.then(() => resolve(), reject);
+    },
+  };
 }
 
 function startApi(
@@ -143,12 +169,14 @@ interface NodeContext {
   readonly apis: Map<string, NodeApi>;
   readonly signal: AbortSignal;
   readonly onRunning: () => void;
+  readonly onNetwork: (address: string) => void;
 }
 
 const KUBELET_PORT = 10_250;
 
 /** The server of this process calls the node directly; the endpoint is for everybody else. */
-async function runReal(node: RealNode, { env, server, apis, signal, onRunning }: NodeContext): Promise<void> {
+async function runReal(node: RealNode, context: NodeContext): Promise<void> {
+  const { env, server, apis, signal, onRunning, onNetwork } = context;
   const { plane, pki } = server;
   apis.set(node.name, node.api);
   const kubelet = plane.clientOf(nodeUser(node.name), 'kubelet');
@@ -157,7 +185,10 @@ async function runReal(node: RealNode, { env, server, apis, signal, onRunning }:
   // Another node of this machine has the port: then this one has any other.
   const endpoint = await open(KUBELET_PORT).catch(() => open(0));
   try {
-    await node.run({ kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port, onRunning }, { signal });
+    await node.run(
+      { kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port, onRunning, onNetwork },
+      { signal },
+    );
   } finally {
     await endpoint.close(1000);
   }

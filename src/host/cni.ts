@@ -25,6 +25,8 @@ export interface PodRange {
   readonly podCidr: string;
   /** The addresses of all pods: traffic among them keeps its source address. Default: `podCidr`. */
   readonly clusterCidr?: string | undefined;
+  /** The addresses of Services: the node sends to them by the bridge, where they become those of pods. */
+  readonly serviceCidr?: string | undefined;
   /** Default: that of the way out. */
   readonly mtu?: number | undefined;
 }
@@ -90,11 +92,11 @@ class Network implements PodNetwork {
 
   async setRange(range: PodRange): Promise<void> {
     const { bridge, confDir, dataDir, sysctls } = this.options;
-    const { podCidr, clusterCidr, mtu } = range;
-    if (this.range?.podCidr === podCidr && this.range.clusterCidr === clusterCidr && this.range.mtu === mtu) return;
+    if (JSON.stringify(range) === JSON.stringify(this.range)) return;
     await claimSysctls(sysctls, SYSCTLS);
     await claimSysctls(sysctls, BRIDGE_SYSCTLS);
     await ensureBridge(bridge);
+    await addressBridge(bridge, range);
     await mkdir(dataDir, { recursive: true });
     await this.ports.replaceTable(networkTable(bridge, range));
     await acceptForwarding(bridge);
@@ -115,6 +117,33 @@ async function ensureBridge(bridge: string): Promise<void> {
     throw new Error(`cannot make the bridge ${bridge}: ${stderr.trim()}`);
   // Host ports answer on 127.0.0.1 as well; the setting goes with the bridge.
   await writeSysctl(`net.ipv4.conf.${bridge}.route_localnet`, '1');
+}
+
+/** The node's own address among its pods: the first of its range, where the plugin would put it with the first pod. */
+export function gatewayOf(podCidr: string): string {
+  const [address = '', bits] = podCidr.split('/');
+  const bytes = address.split('.').map(Number);
+  bytes[3]! += 1;
+  if (bytes.length !== 4 || bits === undefined) throw new Error(`${podCidr} is no IPv4 block`);
+  return bytes.join('.');
+}
+
+/** From now on the node talks to its pods; a way to Services is there also where the machine has no default route. */
+async function addressBridge(bridge: string, { podCidr, serviceCidr }: PodRange): Promise<void> {
+  const gateway = gatewayOf(podCidr);
+  const address = `${gateway}/${podCidr.split('/')[1]}`;
+  const shown = await run('ip', ['-4', '-o', 'address', 'show', 'dev', bridge, 'scope', 'global']);
+  for (const [, old] of shown.matchAll(/ inet (\S+) /g))
+    if (old !== address && !old!.endsWith('/32')) await run('ip', ['address', 'delete', old!, 'dev', bridge]);
+  const commands = [`address replace ${address} dev ${bridge}`, `link set ${bridge} up`];
+  if (serviceCidr) commands.push(`route replace ${serviceCidr} dev ${bridge} src ${gateway}`);
+  await run('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` });
+}
+
+/** Gives a machine that has no address but loopback one of its own, on the bridge: it goes with it. */
+export async function giveAddress(bridge: string, address: string): Promise<void> {
+  await ensureBridge(bridge);
+  await run('ip', ['-batch', '-'], { input: `address replace ${address}/32 dev ${bridge}\nlink set ${bridge} up\n` });
 }
 
 /** Machines with Docker or a firewall drop what is forwarded unless told: let the pods' bridge pass there. */

@@ -1,9 +1,9 @@
 // Asks other DNS servers, one after the other until one answers: over UDP first, over TCP when the answer did not fit.
 
 import { createSocket } from 'node:dgram';
+import { existsSync, readFileSync } from 'node:fs';
 import { createConnection, isIPv6 } from 'node:net';
 
-const TIMEOUT = 2_000;
 const MAX_UNDER_WAY = 1_000;
 const TRUNCATED = 0x02;
 
@@ -11,11 +11,13 @@ export type DnsTransport = 'udp' | 'tcp';
 
 export class DnsForwarder {
   readonly #upstreams: readonly string[];
+  readonly #timeout: number;
   #underWay = 0;
 
-  /** `host`, `host:port` or `[v6]:port`. */
-  constructor(upstreams: readonly string[]) {
+  /** `host`, `host:port` or `[v6]:port`; each has so many milliseconds to answer. */
+  constructor(upstreams: readonly string[], timeout = 2_000) {
     this.#upstreams = upstreams;
+    this.#timeout = timeout;
   }
 
   /** Whether there is anybody to ask now. */
@@ -44,13 +46,22 @@ export class DnsForwarder {
     let last: unknown;
     for (const upstream of this.#upstreams) {
       try {
-        return await (over === 'udp' ? askUdp(message, upstream) : askTcp(message, upstream));
+        return await (over === 'udp'
+          ? askUdp(message, upstream, this.#timeout)
+          : askTcp(message, upstream, this.#timeout));
       } catch (error) {
         last = error;
       }
     }
     throw last as Error;
   }
+}
+
+/** The IPv4 servers that a resolv.conf names; none when there is no such file. */
+export function nameservers(resolvConf: string): string[] {
+  if (!existsSync(resolvConf)) return [];
+  const servers = readFileSync(resolvConf, 'utf8').matchAll(/^\s*nameserver\s+(\S+)/gm);
+  return [...servers].map((m) => m[1]!).filter((ip) => !ip.includes(':'));
 }
 
 function placeOf(upstream: string): { host: string; port: number } {
@@ -61,7 +72,7 @@ function placeOf(upstream: string): { host: string; port: number } {
   return { host, port: Number(port) };
 }
 
-function askUdp(message: Buffer, upstream: string): Promise<Buffer> {
+function askUdp(message: Buffer, upstream: string, timeout: number): Promise<Buffer> {
   const { host, port } = placeOf(upstream);
   return new Promise((resolve, reject) => {
     const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
@@ -70,7 +81,7 @@ function askUdp(message: Buffer, upstream: string): Promise<Buffer> {
       socket.close();
       settle();
     };
-    const timer = setTimeout(() => end(() => reject(new Error(`${upstream} did not answer`))), TIMEOUT);
+    const timer = setTimeout(() => end(() => reject(new Error(`${upstream} did not answer`))), timeout);
     socket.on('error', (error) => end(() => reject(error)));
     socket.on('message', (answer) => {
       if (answer.length >= 12 && answer.readUInt16BE(0) === message.readUInt16BE(0)) end(() => resolve(answer));
@@ -79,12 +90,12 @@ function askUdp(message: Buffer, upstream: string): Promise<Buffer> {
   });
 }
 
-function askTcp(message: Buffer, upstream: string): Promise<Buffer> {
+function askTcp(message: Buffer, upstream: string, timeout: number): Promise<Buffer> {
   const { host, port } = placeOf(upstream);
   return new Promise((resolve, reject) => {
     let pending = Buffer.alloc(0);
     const socket = createConnection({ host, port });
-    socket.setTimeout(TIMEOUT, () => socket.destroy(new Error(`${upstream} did not answer`)));
+    socket.setTimeout(timeout, () => socket.destroy(new Error(`${upstream} did not answer`)));
     socket.on('error', reject);
     socket.on('close', () => reject(new Error(`${upstream} closed the connection`)));
     socket.on('connect', () => socket.write(withLength(message)));
