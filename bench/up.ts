@@ -14,7 +14,7 @@ import { runningState } from '../src/cluster/state-file.ts';
 import { cgroupProcesses } from '../src/host/cgroup-tree.ts';
 import { BUSYBOX_IMAGE, buildBusyboxImage } from '../test/fixtures/busybox.ts';
 import { startRealNode } from '../test/fixtures/real-node.ts';
-import { cpuOf, takenBy } from './up/memory.ts';
+import { cpuOf, takenBy, together } from './up/memory.ts';
 import { BenchCluster, root, untilPod, type Laps } from './up/stopwatch.ts';
 
 const { values } = parseArgs({
@@ -97,12 +97,15 @@ function processesOf(cluster: BenchCluster): number[] {
 async function memoryAtRest(cluster: BenchCluster): Promise<void> {
   await delay(idle * 1000);
   const all = processesOf(cluster).map(takenBy);
-  const sum = (key: 'rss' | 'pss' | 'anonymous') => megabytes(all.reduce((total, one) => total + one[key], 0));
+  const sum = (key: 'rss' | 'pss') => megabytes(all.reduce((total, one) => total + one[key], 0));
   for (const { what, rss, pss, anonymous } of all)
     say(
       `  ${megabytes(rss).padStart(7)} resident, ${megabytes(pss)} proportional, ${megabytes(anonymous)} anonymous: ${what.slice(0, 90)}`,
     );
-  say(`memory after ${idle} s: ${sum('rss')} resident, ${sum('pss')} proportional, ${sum('anonymous')} anonymous`);
+  say(
+    `memory after ${idle} s: ${megabytes(together(all))} with shared pages once; ` +
+      `${sum('rss')} with them for each, ${sum('pss')} with them divided by all on the machine who have them`,
+  );
 }
 
 async function cpuAtRest(cluster: BenchCluster): Promise<void> {

@@ -11,6 +11,8 @@ export interface Taken {
   readonly pss: number;
   /** Bytes that no file stands behind: heap, stacks. */
   readonly anonymous: number;
+  /** Bytes in memory of each mapped file, by device and inode. */
+  readonly files: ReadonlyMap<string, number>;
 }
 
 /** As Linux counts CPU time for programs. */
@@ -24,7 +26,30 @@ export function takenBy(pid: number): Taken {
     rss: of('Rss'),
     pss: of('Pss'),
     anonymous: of('Pss_Anon'),
+    files: filesOf(pid),
   };
+}
+
+function filesOf(pid: number): Map<string, number> {
+  const files = new Map<string, number>();
+  let file = '';
+  let resident = 0;
+  for (const line of readFileSync(`/proc/${pid}/smaps`, 'utf8').split('\n')) {
+    const [, device, inode] = /^[0-9a-f]+-[0-9a-f]+ \S+ \S+ (\S+) (\d+)/.exec(line) ?? [];
+    if (inode !== undefined) file = inode === '0' ? '' : `${device} ${inode}`;
+    const [, field, kilobytes] = /^(Rss|Anonymous): +(\d+) kB/.exec(line) ?? [];
+    if (field === 'Rss') resident = Number(kilobytes);
+    if (field === 'Anonymous' && file) files.set(file, (files.get(file) ?? 0) + (resident - Number(kilobytes)) * 1024);
+  }
+  return files;
+}
+
+/** Bytes: what is anonymous, and each file once, as much of it as the process holds that holds most. */
+export function together(all: readonly Taken[]): number {
+  const files = new Map<string, number>();
+  for (const one of all) for (const [file, bytes] of one.files) files.set(file, Math.max(files.get(file) ?? 0, bytes));
+  const sum = (values: Iterable<number>) => [...values].reduce((total, value) => total + value, 0);
+  return sum(all.map((one) => one.anonymous)) + sum(files.values());
 }
 
 /** Milliseconds of all threads, user and system. */

@@ -136,6 +136,18 @@ describe.skipIf(!canRunClusters)('network', () => {
     await kubectl.ok('delete pod named');
   });
 
+  test('the node answers for cluster DNS while its pods are away', async () => {
+    const lookup = () => sh(`nslookup web.${namespace}.svc.cluster.local`);
+    const dns = cluster.kubectl.with(['-n', 'kube-system']);
+    await dns.ok('scale deployment coredns --replicas=0');
+    await dns.ok('wait --for=delete pod -l k8s-app=kube-dns --timeout=30s');
+    await until('the node answers', async () => (await lookup()).includes('Name:'));
+    expect(await sh('wget -qO- http://web')).toMatch(/^web-/);
+    await dns.ok('scale deployment coredns --replicas=1');
+    await dns.ok('rollout status deployment coredns --timeout=30s');
+    expect(await lookup()).toContain('Name:');
+  });
+
   test('a pod that leaves is taken out of the endpoints; host ports and the host network', async () => {
     const pod = (await kubectl.ok('get pods -l app=web -o name')).split('\n')[0]!;
     const ip = await kubectl.ok(`get ${pod} -o jsonpath='{.status.podIP}'`);
