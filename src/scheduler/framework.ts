@@ -54,6 +54,8 @@ export interface Plugin {
   readonly name: string;
   /** Pods refused by this plugin are tried again after these events. */
   readonly wakes: readonly ClusterEvent[];
+  /** The filter looks at the pod and the node alone: a change of a node it refuses as `unresolvable` helps no pod. */
+  readonly nodeAlone?: boolean;
   /** Undefined: this plugin has nothing to say about the pod. Called once a scheduling attempt. */
   filter?(pod: Pod, snapshot: Snapshot): ((node: NodeInfo) => Misfit | undefined) | undefined;
   /** Undefined likewise. A score is 0 to 100 after `normalize`. */

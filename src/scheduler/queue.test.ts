@@ -44,6 +44,21 @@ test('a refused pod waits for an event its plugin cares about, and for its backo
   expect(queue.pop()?.metadata.name).toBe('a');
 });
 
+test('an event that cannot help the pod leaves it waiting, and its back-off as it is', async () => {
+  const { clock, queue } = make();
+  queue.set(pod('a'));
+  queue.set(pod('b'));
+  queue.pop();
+  queue.pop();
+  for (const name of ['a', 'b']) queue.failed(name, ['NodeAffinity']);
+  await clock.advance(2_000);
+  queue.event('NodeUpdate', (p) => p.metadata.name === 'b');
+  expect(queue.pop()?.metadata.name).toBe('b');
+  expect(queue.pop()).toBeUndefined();
+  queue.event('NodeUpdate');
+  expect(queue.pop()?.metadata.name).toBe('a');
+});
+
 test('an event during the attempt is not lost', async () => {
   const { clock, queue } = make();
   queue.set(pod('a'));

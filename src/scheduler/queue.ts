@@ -115,13 +115,13 @@ export class SchedulingQueue {
     this.#armTimer(this.#clock.monotonic() + FORGET_AFTER, true);
   }
 
-  /** The cluster changed: waiting pods whose refusing plugins care become candidates again. */
-  event(event: ClusterEvent): void {
+  /** The cluster changed: waiting pods whose refusing plugins care become candidates again, but those it cannot help. */
+  event(event: ClusterEvent, mayHelp: (pod: Pod) => boolean = () => true): void {
     this.#cycle++;
     this.#events.push(event);
     if (this.#events.length > 1024) this.#events.splice(0, 512);
     for (const item of this.#items.values()) {
-      if (item.place === 'waiting' && this.#concerns(item, event)) this.#afterBackoff(item);
+      if (item.place === 'waiting' && this.#concerns(item, event) && mayHelp(item.pod)) this.#afterBackoff(item);
     }
   }
 

@@ -258,6 +258,20 @@ describe('a pod that waits is tried again', () => {
   });
 });
 
+test('a cordon in two steps, spec and taint, is undone at once: the half way does not count as a try', async () => {
+  const taints = [{ key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' }];
+  await node('n1', '2', { unschedulable: true, taints });
+  await start();
+  await pod('a');
+  await t.clock.advance(1_500);
+  await t.client.patch(Node, { name: 'n1' }, 'merge', { spec: { unschedulable: null } });
+  await t.clock.advance(10);
+  expect(await where('a')).toBeUndefined();
+  await t.client.patch(Node, { name: 'n1' }, 'merge', { spec: { taints: null } });
+  await t.clock.advance(10);
+  expect(await where('a')).toBe('n1');
+});
+
 describe('preemption', () => {
   const victim = (name: string, priority = 1, cpu = '1') => pod(name, { priority }, { labels: { app: 'low' } }, cpu);
 

@@ -116,12 +116,22 @@ class Scheduler {
   #onNode(node: Node | undefined, old: Node | undefined): void {
     if (!node) return this.#state.removeNode(old!.metadata.name);
     this.#state.setNode(node);
-    if (!old) return this.#queue.event('NodeAdd');
+    const mayHelp = (pod: Pod) => this.#mayTake(node.metadata.name, pod);
+    if (!old) return this.#queue.event('NodeAdd', mayHelp);
     const same =
       sameJson(old.spec, node.spec) &&
       sameJson(old.status?.allocatable, node.status?.allocatable) &&
       sameJson(old.metadata.labels, node.metadata.labels);
-    if (!same) this.#queue.event('NodeUpdate');
+    if (!same) this.#queue.event('NodeUpdate', mayHelp);
+  }
+
+  /** False when the node as it is now will not have the pod, whatever else changes: trying would only lengthen its back-off. */
+  #mayTake(name: string, pod: Pod): boolean {
+    const info = this.#state.node(name);
+    if (!info) return false;
+    return !this.#plugins.some(
+      (plugin) => plugin.nodeAlone && plugin.filter?.(pod, this.#state)?.(info)?.unresolvable === true,
+    );
   }
 
   #onPod(pod: Pod | undefined, old: Pod | undefined): void {

@@ -8,6 +8,7 @@ const MISFIT = { reasons: ["node(s) didn't match Pod's node affinity/selector"],
 export const nodeAffinity: Plugin = {
   name: 'NodeAffinity',
   wakes: ['NodeAdd', 'NodeUpdate'],
+  nodeAlone: true,
   weight: 2,
   filter(pod) {
     const { nodeSelector, affinity } = pod.spec;

@@ -7,6 +7,7 @@ const MISFIT = { reasons: ["node(s) didn't match the requested node name"], unre
 export const nodeName: Plugin = {
   name: 'NodeName',
   wakes: ['NodeAdd'],
+  nodeAlone: true,
   filter(pod) {
     const wanted = pod.spec.nodeName;
     return wanted ? (info) => (info.node.metadata.name === wanted ? undefined : MISFIT) : undefined;

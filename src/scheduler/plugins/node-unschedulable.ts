@@ -9,6 +9,7 @@ const TAINT = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 export const nodeUnschedulable: Plugin = {
   name: 'NodeUnschedulable',
   wakes: ['NodeAdd', 'NodeUpdate'],
+  nodeAlone: true,
   filter(pod) {
     const accepts = tolerated(pod.spec.tolerations, TAINT);
     return accepts ? undefined : (info) => (info.node.spec.unschedulable ? MISFIT : undefined);

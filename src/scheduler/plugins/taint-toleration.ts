@@ -8,6 +8,7 @@ const HARD = ['NoSchedule', 'NoExecute'];
 export const taintToleration: Plugin = {
   name: 'TaintToleration',
   wakes: ['NodeAdd', 'NodeUpdate'],
+  nodeAlone: true,
   weight: 3,
   filter(pod) {
     return ({ node }) => {
