@@ -13,7 +13,7 @@ import type { OperationHook } from '../server/pipeline.ts';
 import type { Change } from './change-log.ts';
 import { ClusterLife, nodeName, type LifeOptions, type Remains, type Scenario } from './cluster-life.ts';
 import { parseDuration } from './duration.ts';
-import { openPort, type EmbeddedPort } from './embedded-port.ts';
+import type { EmbeddedPort } from './embedded-port.ts';
 import { LOOPBACK } from './identities.ts';
 import type { SimulatedNode } from './simulated-nodes.ts';
 
@@ -223,6 +223,8 @@ export class TestCluster implements AsyncDisposable {
   /** Opens a port on loopback for kubectl and others; after each request of theirs the cluster settles by itself. */
   async listen({ port = 0 }: { readonly port?: number } = {}): Promise<string> {
     if (!this.#port) {
+      // Only those who listen pay for TLS, HTTP and OpenAPI.
+      const { openPort } = await import('./embedded-port.ts');
       const { env, plane, authenticator } = this.#life;
       const { token } = this.#options;
       const served = () => this.#settleSoon();
