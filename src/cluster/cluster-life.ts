@@ -19,6 +19,7 @@ import { MemoryStore } from '../store/memory-store.ts';
 import { authentication } from './authentication.ts';
 import { ChangeLog } from './change-log.ts';
 import { createControlPlane, type ControlPlane } from './control-plane.ts';
+import { CLUSTER_CIDR, HISTORY, NO_CERTIFICATE, type FirstMoment } from './first-moment.ts';
 import { LOOPBACK, nodeUser } from './identities.ts';
 import { simulatedConfig, simulatedNode, podAddress, type SimulatedNode } from './simulated-nodes.ts';
 
@@ -57,18 +58,10 @@ export interface LifeOptions {
 }
 
 /** What a life leaves to the next. */
-export interface Remains {
-  readonly store: MemoryStore;
-  readonly log: ChangeLog;
-  /** Milliseconds since the epoch. */
-  readonly time: number;
+export interface Remains extends FirstMoment {
   readonly random: readonly number[];
   readonly secret: Uint8Array;
 }
-
-/** What pods find in kube-root-ca.crt: nothing in this process speaks TLS. */
-const NO_CERTIFICATE = 'an embedded cluster has no certificates\n';
-const HISTORY = 100_000;
 
 export class ClusterLife {
   readonly env: Env;
@@ -80,6 +73,8 @@ export class ClusterLife {
   readonly nodes: readonly SimulatedNode[];
   authenticator!: Authenticator;
   readonly #options: LifeOptions;
+  /** Its system objects are those of the first moment: there is nothing to make. */
+  readonly #new: boolean;
   readonly #random: SeededRandom;
   readonly #secret: Uint8Array;
   readonly #abort = new AbortController();
@@ -88,19 +83,22 @@ export class ClusterLife {
   #pods: InformerFactory | undefined;
   readonly #nodes = new Map<string, () => Promise<void>>();
 
-  constructor(options: LifeOptions, remains?: Remains) {
+  /** Over what another life left, the first moment of all clusters, or (absent) nothing. */
+  constructor(options: LifeOptions, before?: FirstMoment | Remains) {
+    const remains = before && 'random' in before ? before : undefined;
     this.#options = options;
-    this.clock = options.time === 'real' ? undefined : new VirtualClock(remains?.time);
+    this.#new = before !== undefined && remains === undefined;
+    this.clock = options.time === 'real' ? undefined : new VirtualClock(before?.time);
     this.#random = seededRandom(options.seed, remains?.random);
     this.env = { clock: this.clock ?? realClock, random: this.#random, log: options.log };
     this.#secret = remains?.secret ?? this.#random.bytes(32);
-    this.store = remains?.store.fork() ?? new MemoryStore({ historyLimit: HISTORY });
-    this.log = new ChangeLog(() => this.env.clock.now(), remains?.log);
+    this.store = before?.store.fork() ?? new MemoryStore({ historyLimit: HISTORY });
+    this.log = new ChangeLog(() => this.env.clock.now(), before?.log);
     this.log.follow(this.store);
     this.plane = createControlPlane({
       env: this.env,
       store: this.store,
-      clusterCidr: '10.244.0.0/16',
+      clusterCidr: CLUSTER_CIDR,
       handlers: (caches) => {
         const { authenticator, handlers } = authentication(caches, {
           env: this.env,
@@ -125,7 +123,8 @@ export class ClusterLife {
 
   async begin(): Promise<void> {
     const context = { signal: this.#abort.signal };
-    await this.plane.bootstrap();
+    // As any API server that starts, one that goes on from a moment makes what is missing of the system's objects.
+    await (this.#new ? this.plane.resume() : this.plane.bootstrap());
     const { nodes, kubelet, scheduler } = this.#options;
     this.#watch(this.plane.runControllers(context));
     if (scheduler) this.#watch(this.plane.runScheduler(context));

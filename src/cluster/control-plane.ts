@@ -78,6 +78,8 @@ export interface ControlPlane {
   clientOf(user: UserInfo, userAgent: string): Client;
   /** Makes what every cluster has: namespaces, roles, the Service `kubernetes`. The API serves before and meanwhile. */
   bootstrap(): Promise<void>;
+  /** In the place of `bootstrap`, over a store that is known to hold all that. */
+  resume(): Promise<void>;
   /** Controllers, until the signal aborts. */
   runControllers(context: { signal: AbortSignal }): Promise<void>;
   runScheduler(context: { signal: AbortSignal }): Promise<void>;
@@ -115,6 +117,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   });
   const bootstrapped = new Map<string, boolean>(Object.values(HOOKS).flatMap((all) => all.map((h) => [h, false])));
   const clientOf = clientsOf(server, options.between);
+  const done = (hooks: readonly string[]) => hooks.forEach((hook) => bootstrapped.set(hook, true));
   return {
     server,
     caches,
@@ -124,7 +127,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
     async bootstrap() {
       await roles.ready;
       await bootstrapSystem(server);
-      for (const hook of HOOKS.system) bootstrapped.set(hook, true);
+      done(HOOKS.system);
       await Promise.all([
         bootstrapRbac(server, {
           clusterRoles: definitions.map(roleOf),
@@ -135,7 +138,11 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
         }),
         options.advertise ? publishApiServer(server, options.advertise) : undefined,
       ]);
-      for (const hook of HOOKS.roles) bootstrapped.set(hook, true);
+      done(HOOKS.roles);
+    },
+    async resume() {
+      await roles.ready;
+      done([...HOOKS.system, ...HOOKS.roles]);
     },
     runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected, metrics }, context),
     async runScheduler(context) {

@@ -14,6 +14,7 @@ import type { Change } from './change-log.ts';
 import { ClusterLife, nodeName, type LifeOptions, type Remains, type Scenario } from './cluster-life.ts';
 import { parseDuration } from './duration.ts';
 import type { EmbeddedPort } from './embedded-port.ts';
+import { firstMoment, type FirstMoment } from './first-moment.ts';
 import { LOOPBACK } from './identities.ts';
 import type { SimulatedNode } from './simulated-nodes.ts';
 
@@ -41,7 +42,7 @@ export interface TestClusterOptions {
   readonly log?: Logger;
   /** Freezes objects that were read, so that code changing them fails; on unless told. */
   readonly freeze?: boolean;
-  /** Told of every operation that has ended, whoever asked. */
+  /** Told of every operation that has ended, whoever asked, from the start of the components on. */
   readonly observe?: OperationHook;
   /** Wraps each component's client: for simulations that lose, delay and repeat messages. */
   readonly between?: (client: Client, user: UserInfo, userAgent: string) => Client;
@@ -77,19 +78,20 @@ export class TestCluster implements AsyncDisposable {
   #port: EmbeddedPort | undefined;
   #settling: Promise<void> | undefined;
 
-  private constructor(options: LifeOptions, remains?: Remains) {
+  private constructor(options: LifeOptions, before?: FirstMoment | Remains) {
     this.#options = options;
     this.seed = options.seed;
-    this.#life = new ClusterLife(options, remains);
+    this.#life = new ClusterLife(options, before);
     this.client = this.clientFor(LOOPBACK, 'test');
   }
 
   /** A running cluster whose nodes are Ready. */
   static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const cluster = new TestCluster({
+    const time = options.time ?? 'virtual';
+    const life: LifeOptions = {
       nodes: options.nodes ?? 1,
       kubelet: options.kubelet ?? 'simulated',
-      time: options.time ?? 'virtual',
+      time,
       seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
       scenario: options.scenario,
       controllers: options.controllers,
@@ -99,8 +101,8 @@ export class TestCluster implements AsyncDisposable {
       token: crypto.randomUUID(),
       observe: options.observe,
       between: options.between,
-    });
-    return cluster.#begin();
+    };
+    return new TestCluster(life, time === 'virtual' ? await firstMoment() : undefined).#begin();
   }
 
   async #begin(): Promise<this> {
