@@ -2,6 +2,7 @@
 // A component receives an Env and never reaches for globals, so a virtual clock and a seed replay a run to the byte.
 
 import type { Logger } from './log.ts';
+import { onAbort } from './on-abort.ts';
 
 /** A pending timer; `cancel` is idempotent. */
 export interface Timer {
@@ -39,19 +40,20 @@ export function sleep(
   const { signal, unref = false } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
-    const onAbort = () => {
-      timer.cancel();
-      reject(signal?.reason as Error);
-    };
     const timer = env.clock.setTimer(
       ms,
       () => {
-        signal?.removeEventListener('abort', onAbort);
+        off?.();
         resolve();
       },
       { unref },
     );
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const off =
+      signal &&
+      onAbort(signal, () => {
+        timer.cancel();
+        reject(signal.reason as Error);
+      });
   });
 }
 

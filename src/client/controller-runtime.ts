@@ -5,6 +5,7 @@ import { isReason } from '../api/errors.ts';
 import { controllerOf, keyOf, splitApiVersion, type KubeObject } from '../api/object.ts';
 import type { AnyKind, Kind } from '../api/kind.ts';
 import { sleep, type Env } from '../base/env.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { ActionFailure, applyActions } from './apply-actions.ts';
 import type { Client } from './client.ts';
 import {
@@ -126,7 +127,7 @@ class ControllerRuntime {
   async run(): Promise<void> {
     const aborted = new Promise<void>((resolve) => {
       if (this.#signal.aborted) resolve();
-      else this.#signal.addEventListener('abort', () => resolve(), { once: true });
+      else onAbort(this.#signal, resolve);
     });
     this.#running = true;
     this.#schedule();

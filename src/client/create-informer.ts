@@ -3,6 +3,7 @@
 // events in between. Objects are kept as they came: in one process they are the server's own.
 
 import type { Env, Timer } from '../base/env.ts';
+import { onAbort } from '../base/on-abort.ts';
 import { isReason, StatusError } from '../api/errors.ts';
 import { keyOf, type KubeObject, type Status } from '../api/object.ts';
 import type { AnyKind, Kind } from '../api/kind.ts';
@@ -79,9 +80,12 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
     };
     this.#signal = signal;
     this.synced = new Promise((resolve, reject) => {
-      this.#markSynced = resolve;
       if (signal.aborted) reject(signal.reason as Error);
-      else signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      const off = onAbort(signal, () => reject(signal.reason as Error));
+      this.#markSynced = () => {
+        off();
+        resolve();
+      };
     });
     // Whoever awaits it sees the rejection; nobody awaiting it is no fault.
     this.synced.catch(() => {});
@@ -152,11 +156,11 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
       let timer: Timer | undefined;
       const end = () => {
         timer?.cancel();
-        this.#signal.removeEventListener('abort', end);
+        off();
         resolve();
       };
       timer = env.clock.setTimer(ms, end);
-      this.#signal.addEventListener('abort', end, { once: true });
+      const off = onAbort(this.#signal, end);
     });
   }
 
@@ -219,16 +223,16 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
     });
     return new Promise((resolve) => {
       let ended = false;
+      let off: (() => void) | undefined;
       const end = (how: WatchEnd) => {
         if (ended) return;
         ended = true;
-        this.#signal.removeEventListener('abort', abort);
+        off?.();
         stream.stop();
         resolve(how);
       };
-      const abort = () => end('closed');
-      this.#signal.addEventListener('abort', abort, { once: true });
-      if (this.#signal.aborted) return abort();
+      if (this.#signal.aborted) return end('closed');
+      off = onAbort(this.#signal, () => end('closed'));
       stream.start({
         events: (batch) => {
           for (const event of batch) {

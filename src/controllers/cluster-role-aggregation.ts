@@ -2,8 +2,18 @@
 
 import type { PolicyRule } from '../api/generated/rbac-v1.ts';
 import { ClusterRole } from '../api/kinds/rbac/cluster-role.ts';
+import { sameJson } from '../api/same-json.ts';
 import { selectorOf } from '../api/selectors.ts';
 import { defineController, NOTHING, watch } from '../client/controller.ts';
+
+const texts = new WeakMap<PolicyRule, string>();
+
+/** Rules are immutable, and each is looked at for every change of any role. */
+function textOf(rule: PolicyRule): string {
+  let text = texts.get(rule);
+  if (text === undefined) texts.set(rule, (text = JSON.stringify(rule)));
+  return text;
+}
 
 export const clusterRoleAggregation = defineController({
   name: 'clusterrole-aggregation-controller',
@@ -36,9 +46,9 @@ export const clusterRoleAggregation = defineController({
       .filter((other) => other !== role && selectors.some((s) => s.matches(other.metadata.labels)))
       .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
     const rules = new Map<string, PolicyRule>();
-    for (const rule of parts.flatMap((part) => part.rules ?? [])) rules.set(JSON.stringify(rule), rule);
+    for (const rule of parts.flatMap((part) => part.rules ?? [])) rules.set(textOf(rule), rule);
     const wanted = [...rules.values()];
-    if (JSON.stringify(wanted) === JSON.stringify(role.rules ?? [])) return NOTHING;
+    if (sameJson(wanted, role.rules ?? [])) return NOTHING;
     return { actions: [{ do: 'update', kind: ClusterRole, object: { ...role, rules: wanted } as ClusterRole }] };
   },
 });

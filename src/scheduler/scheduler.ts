@@ -9,6 +9,7 @@ import type { KubeObject } from '../api/object.ts';
 import { sameJson } from '../api/same-json.ts';
 import { sleep, type Env } from '../base/env.ts';
 import type { Metrics } from '../base/metrics.ts';
+import { onAbort } from '../base/on-abort.ts';
 import type { Client } from '../client/client.ts';
 import { createEventRecorder } from '../client/event-recorder.ts';
 import type { InformerFactory } from '../client/informer.ts';
@@ -83,7 +84,7 @@ class Scheduler {
     const others = [Namespace, PodDisruptionBudget].map((kind) => this.#informers.informer<KubeObject>(kind).synced);
     await Promise.all([nodes.synced, pods.synced, ...others]);
     const stop = [nodes.on((node, old) => this.#onNode(node, old)), pods.on((pod, old) => this.#onPod(pod, old))];
-    this.#signal.addEventListener('abort', () => this.#notify(), { once: true });
+    onAbort(this.#signal, () => this.#notify());
     let sliceStart = this.#env.clock.monotonic();
     while (!this.#signal.aborted) {
       const pod = this.#binding < MAX_BINDING ? this.#queue.pop() : undefined;

@@ -50,6 +50,8 @@ export class RbacAuthorizer implements Authorizer {
   readonly #source: RbacSource;
   #generation = -1;
   #users = new Map<string, UserRules>();
+  /** The cluster-wide bindings of each subject, by `subjectKey`, with their places in the order of all. */
+  #bindings: Map<string, { readonly at: number; readonly binding: Binding }[]> | undefined;
 
   constructor(source: RbacSource) {
     this.#source = source;
@@ -76,6 +78,7 @@ export class RbacAuthorizer implements Authorizer {
     const generation = this.#source.generation();
     if (generation !== this.#generation) {
       this.#generation = generation;
+      this.#bindings = undefined;
       this.#users = new Map();
     }
     const key = `${user.name}\n${user.groups.join('\n')}`;
@@ -83,7 +86,7 @@ export class RbacAuthorizer implements Authorizer {
     if (!rules) {
       // A bound on what strangers' names can pile up here.
       if (this.#users.size > 10_000) this.#users = new Map();
-      rules = { cluster: this.#gather(this.#source.clusterRoleBindings(), user, ''), namespaces: new Map() };
+      rules = { cluster: this.#gather(this.#clusterBindingsOf(user), user, ''), namespaces: new Map() };
       this.#users.set(key, rules);
     }
     if (!namespace) return { cluster: rules.cluster, namespaced: NOTHING };
@@ -94,6 +97,25 @@ export class RbacAuthorizer implements Authorizer {
       rules.namespaces.set(namespace, namespaced);
     }
     return { cluster: rules.cluster, namespaced };
+  }
+
+  /** A cluster has a hundred bindings, and a user one or two of them. */
+  #clusterBindingsOf(user: UserInfo): readonly Binding[] {
+    if (!this.#bindings) {
+      this.#bindings = new Map();
+      for (const [at, binding] of this.#source.clusterRoleBindings().entries()) {
+        for (const key of new Set(binding.subjects?.map(subjectKey))) {
+          const list = this.#bindings.get(key);
+          if (list) list.push({ at, binding });
+          else this.#bindings.set(key, [{ at, binding }]);
+        }
+      }
+    }
+    const found = new Map<number, Binding>();
+    for (const key of [`user ${user.name}`, ...user.groups.map((group) => `group ${group}`)]) {
+      for (const { at, binding } of this.#bindings.get(key) ?? []) found.set(at, binding);
+    }
+    return [...found].sort(([a], [b]) => a - b).map(([, binding]) => binding);
   }
 
   /** The rules a role reference stands for; undefined when the role does not exist. */
@@ -118,6 +140,13 @@ export class RbacAuthorizer implements Authorizer {
     }
     return { rules, missing };
   }
+}
+
+/** Whom a subject of a cluster-wide binding means. */
+function subjectKey({ kind, name, namespace }: Subject): string {
+  if (kind === 'Group') return `group ${name}`;
+  if (kind === 'ServiceAccount') return namespace ? `user system:serviceaccount:${namespace}:${name}` : '';
+  return kind === 'User' ? `user ${name}` : '';
 }
 
 const describeRole = (ref: RoleRef) => `${ref.kind} "${ref.name}"`;

@@ -7,6 +7,7 @@ import type { AnyKind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/object.ts';
 import type { WatchEvent, WatchEventType, WatchResult, WatchSink, WatchStream } from '../../api/op.ts';
 import type { Timer } from '../../base/env.ts';
+import { onAbort } from '../../base/on-abort.ts';
 import { StoreError } from '../../store/store.ts';
 import type { CacheEvent } from '../../store/watch-cache.ts';
 import type { Call } from '../call.ts';
@@ -37,7 +38,7 @@ class ServerWatch implements WatchStream {
   #sink: WatchSink | undefined;
   #subscription: { stop(): void } | undefined;
   readonly #timers: Timer[] = [];
-  readonly #onAbort = () => this.stop();
+  #offAbort: (() => void) | undefined;
 
   constructor(call: Call, storage: Storage, selection: Selection, after: number) {
     this.#call = call;
@@ -51,7 +52,7 @@ class ServerWatch implements WatchStream {
     const { op, signal, server } = this.#call;
     if (signal?.aborted) return sink.closed();
     this.#sink = sink;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#offAbort = signal && onAbort(signal, () => this.stop());
     const { timeoutSeconds, allowWatchBookmarks } = op.options;
     if (timeoutSeconds) {
       this.#timers.push(server.env.clock.setTimer(timeoutSeconds * 1000, () => this.#end(), { unref: true }));
@@ -147,7 +148,7 @@ class ServerWatch implements WatchStream {
     this.#subscription = undefined;
     for (const timer of this.#timers) timer.cancel();
     this.#timers.length = 0;
-    this.#call.signal?.removeEventListener('abort', this.#onAbort);
+    this.#offAbort?.();
   }
 }
 
