@@ -70,6 +70,7 @@ anonymous-auth bool true: let requests without credentials in as system:anonymou
 enable-admission-plugins names: admission plugins to switch on; all are
 disable-admission-plugins names: admission plugins to leave out
 controllers names *: controllers to run: *, name, -name; -* for none
+cluster-signing-duration duration 8760h: how long certificates last that nodes ask for
 disable-scheduler bool false: do not run the scheduler
 leader-elect bool false: run controllers and scheduler only while leading, beside others elsewhere
 etcd-servers urls: not supported yet: objects are kept in the embedded store
@@ -132,6 +133,7 @@ root-ca-file file: the CA certificate put into every namespace
 service-account-private-key-file file: signs the tokens of Secrets of type service-account-token
 cluster-signing-cert-file file: the CA that signs certificate requests
 cluster-signing-key-file file: that CA's key
+cluster-signing-duration duration 8760h: how long the certificates last that it signs
 use-service-account-credentials bool true: each controller acts as its own ServiceAccount
 `),
       ...ELECTION,

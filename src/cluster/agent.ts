@@ -14,11 +14,12 @@ import type { ClusterAccess } from '../host/kubeconfig.ts';
 import type { Listener } from '../host/listener.ts';
 import type { KubeletConfig } from '../kubelet/config.ts';
 import { chooseNodes } from './choose-nodes.ts';
+import { keepIdentity, keptIdentity } from './agent-identity.ts';
 import { accessOf, withClient, type ComponentClient, type ComponentContext } from './component-client.ts';
 import type { Flags } from './flags.ts';
 import { writableFolder } from './folders.ts';
 import { readJoinInfo } from './join-info.ts';
-import { renewServingCertificate, servingCertificate, type ServingCertificate } from './kubelet-serving.ts';
+import { nodeCertificate, renewNodeCertificate, type NodeCertificate } from './node-certificate.ts';
 import { prune } from './lifecycle.ts';
 import { stopProcess } from './manager.ts';
 import { claimSlot, networkOf, slotOf, type ClusterNetwork } from './networks.ts';
@@ -46,12 +47,14 @@ export async function agent(flags: Flags, context: ComponentContext): Promise<vo
     throw new UserError(`port ${port} is taken by another program: end it, or choose another with --port`);
   writableFolder(paths.data, 'name another folder with --data-dir');
   await chooseNodes('real', paths.data, logSteps(context));
-  await withClient(flags, 'kubelet', context, async (connection) => {
+  const identity = keptIdentity({ env: context.env, nodeName, dir: paths.pki }, access);
+  const run = async (connection: ComponentClient) => {
     const network = await networkFor(flags, connection.client, paths, context);
     writeFileSync(clusterCidrFile(paths), network.podCidr);
     const nodeIP = flags.ipv4('node-ip') ?? (await addressTowards(access.server));
     await runAgent({ flags, connection, nodeName, nodeIP, paths, network, port, config }, context);
-  });
+  };
+  await withClient(flags, 'kubelet', context, run, identity);
 }
 
 interface AgentOptions {
@@ -86,6 +89,7 @@ async function runAgent(options: AgentOptions, { env, signal }: ComponentContext
   let endpoint: Promise<Listener | undefined> = Promise.resolve(undefined);
   const onRunning = () => {
     endpoint = serve(options, node, { env, signal: over });
+    void keepIdentity({ env, nodeName, dir: paths.pki }, connection, { signal: over });
     endpoint.catch((error: unknown) => !over.aborted && env.log.error('the node has no endpoint', { error }));
   };
   const proxy = flags.flag('disable-kube-proxy') ? undefined : client;
@@ -106,16 +110,16 @@ async function serve(options: AgentOptions, node: RealNode, context: ComponentCo
   const { client, access } = connection;
   const given = flags.file('tls-cert-file');
   const ca = access.ca ?? '';
-  const wanted = { env, client, nodeName, names: [nodeName, nodeIP], dir: paths.pki, ca };
-  const certificate: ServingCertificate = given
+  const wanted = { env, client, use: 'serving' as const, nodeName, names: [nodeName, nodeIP], dir: paths.pki, ca };
+  const certificate: NodeCertificate = given
     ? { cert: given, key: flags.file('tls-private-key-file')! }
-    : await servingCertificate(wanted, context);
+    : await nodeCertificate(wanted, context);
   const host = flags.ipv4('address');
   const clientCa = flags.file('client-ca-file') ?? ca;
   const listener = await openNodeEndpoint({ env, node, client, host, port, ...certificate, clientCa });
   if (!given) {
-    const use = ({ cert, key }: ServingCertificate) => listener.setCertificate(cert, key);
-    renewServingCertificate(wanted, certificate, use, context).catch(() => {});
+    const use = ({ cert, key }: NodeCertificate) => listener.setCertificate(cert, key);
+    renewNodeCertificate(wanted, certificate, use, context).catch(() => {});
   }
   return listener;
 }

@@ -27,11 +27,9 @@ import type { Descriptions } from '../server/openapi-schemas.ts';
 import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
 import { streamHandler } from '../server/streams/handler.ts';
 import { authentication, ISSUER } from './authentication.ts';
+import { keepRenewed } from './certificate-renewal.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { GIT_VERSION, versionInfo } from './version.ts';
-
-/** Certificates are looked at this often, and renewed in time. */
-const RENEWAL_CHECK = 12 * 3_600_000;
 
 export interface ApiFrontOptions {
   readonly env: Env;
@@ -55,7 +53,6 @@ export class ApiFront {
   readonly #options: ApiFrontOptions;
   readonly #signer;
   #authenticator: Authenticator | undefined;
-  #listener: Listener | undefined;
 
   constructor(options: ApiFrontOptions) {
     this.#options = options;
@@ -75,11 +72,12 @@ export class ApiFront {
     return handlers;
   };
 
-  /** Opens the port. Rejects with a plain message when it cannot be had. */
-  async listen(plane: ControlPlane): Promise<Listener> {
+  /** Opens the port; its certificate is kept good until the signal aborts. Rejects with a plain message when it cannot be had. */
+  async listen(plane: ControlPlane, context: { signal: AbortSignal }): Promise<Listener> {
     const { env, pki, bindAddress, port, clientCa } = this.#options;
     if (!this.#authenticator) throw new Error('handlers() comes before listen()');
-    const { cert, key } = this.#certificate();
+    const serving = this.#certificate();
+    const { cert, key } = serving;
     const handler = createHttpHandler({
       server: plane.server,
       authenticator: this.#authenticator,
@@ -90,7 +88,7 @@ export class ApiFront {
         forward: httpForward({ kubelet: () => this.#kubeletAccess() }),
       }),
     });
-    this.#listener = await listen({
+    const listener = await listen({
       env: { ...env, log: env.log.child('apiserver') },
       host: bindAddress,
       port,
@@ -99,8 +97,9 @@ export class ApiFront {
       clientCa: clientCa ? `${pki.ca}\n${clientCa}` : pki.ca,
       handler,
     });
-    this.#scheduleRenewal(cert);
-    return this.#listener;
+    const use = (pair: KeyPair) => listener.setCertificate(pair.cert, pair.key);
+    keepRenewed({ env, what: 'apiserver', make: () => this.#certificate(), use }, serving, context);
+    return listener;
   }
 
   #kubeletAccess() {
@@ -113,18 +112,6 @@ export class ApiFront {
     const { pki, clusterIp, clusterDomain, address } = this.#options;
     const names = address ? [...machineNames(), address] : machineNames();
     return pki.apiServer(apiServerNames(clusterIp, clusterDomain, names));
-  }
-
-  #scheduleRenewal(current: string): void {
-    this.#options.env.clock.setTimer(
-      RENEWAL_CHECK,
-      () => {
-        const { cert, key } = this.#certificate();
-        if (cert !== current) this.#listener?.setCertificate(cert, key);
-        this.#scheduleRenewal(cert);
-      },
-      { unref: true },
-    );
   }
 
   #paths({ server, metrics, bootstrapped }: ControlPlane): PathHandler[] {

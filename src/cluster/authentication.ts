@@ -37,6 +37,7 @@ export function authentication(caches: Caches, options: AuthenticationOptions): 
   });
   const authenticator = new Authenticator({
     log: env.log.child('apiserver'),
+    clock: env.clock,
     tokens: [...(tokens ? [fixedTokens(tokens)] : []), accounts],
     audiences: [ISSUER],
     ...(anonymous === undefined ? {} : { anonymous }),

@@ -11,11 +11,10 @@ import { createInformerFactory } from '../client/create-informer.ts';
 import { certificateSigning } from '../controllers/certificate-signing.ts';
 import { controllersOf } from '../controllers/index.ts';
 import { serviceAccountTokens } from '../controllers/service-account-tokens.ts';
-import { certificateSigner } from '../host/csr-signer.ts';
+import { certificateSigner, type SigningAuthority } from '../host/csr-signer.ts';
 import { httpTransport } from '../host/http-transport.ts';
 import { NftablesSink } from '../host/nftables.ts';
 import { tokenSigner } from '../host/token-signer.ts';
-import type { Authority } from '../host/x509.ts';
 import { runProxy } from '../proxy/proxy.ts';
 import { runScheduler } from '../scheduler/scheduler.ts';
 import { legacyToken } from '../server/authn/token-issuer.ts';
@@ -145,7 +144,7 @@ function keyed<T>(flags: Flags, make: () => T): T {
   }
 }
 
-function signingAuthority(flags: Flags): { readonly authority: Authority; readonly notAfter: number } | undefined {
+function signingAuthority(flags: Flags): SigningAuthority | undefined {
   const cert = flags.file('cluster-signing-cert-file');
   const key = flags.file('cluster-signing-key-file');
   if (cert === undefined && key === undefined) return undefined;
@@ -165,6 +164,7 @@ function signingAuthority(flags: Flags): { readonly authority: Authority; readon
   return {
     authority: { subject: { commonName }, key: privateKey, publicKey: createPublicKey(privateKey) },
     notAfter: Date.parse(parsed.validTo),
+    signingSeconds: flags.duration('cluster-signing-duration') / 1000,
   };
 }
 

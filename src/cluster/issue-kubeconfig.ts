@@ -7,13 +7,11 @@ import { dns1123Subdomain } from '../api/validate/names.ts';
 import type { Env } from '../base/env.ts';
 import { UserError, type KubeconfigFor } from '../cli/platform.ts';
 import { kubeconfigText, readKubeconfig } from '../host/kubeconfig.ts';
-import { Pki } from '../host/pki.ts';
+import { BACKDATE, Pki } from '../host/pki.ts';
 import { issue, keyPem, newKey, type Subject } from '../host/x509.ts';
 import type { ClusterPaths } from './paths.ts';
 
 const YEAR = 365 * 86_400_000;
-/** Clocks of other machines may be behind. */
-const BACKDATE = 5 * 60_000;
 
 /** The kubeconfig as YAML. Throws a UserError when the cluster was never started. */
 export function issueKubeconfig(env: Env, cluster: string, paths: ClusterPaths, whom: KubeconfigFor): string {

@@ -1,5 +1,5 @@
 // What a node must know of its cluster: the address ranges and the DNS domain. The server keeps it in a ConfigMap that nodes
-// may read, so that an agent needs no flags for it; and lets nodes run their own service proxy.
+// may read, so that an agent needs no flags for it; and lets nodes run their own service proxy and renew their certificates.
 
 import { ConfigMap } from '../api/kinds/core/config-map.ts';
 import { ClusterRoleBinding } from '../api/kinds/rbac/cluster-role-binding.ts';
@@ -37,6 +37,15 @@ export async function publishJoinInfo(server: ApiServer, info: JoinInfo): Promis
     ensureObject<RoleBinding>(server, RoleBinding, {
       metadata: { name, namespace: NAMESPACE },
       roleRef: { apiGroup: GROUP, kind: 'Role', name },
+      subjects: NODES,
+    }),
+    ensureObject<ClusterRoleBinding>(server, ClusterRoleBinding, {
+      metadata: { name: 'coracle:node-certificate-rotation' },
+      roleRef: {
+        apiGroup: GROUP,
+        kind: 'ClusterRole',
+        name: 'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient',
+      },
       subjects: NODES,
     }),
     ensureObject<ClusterRoleBinding>(server, ClusterRoleBinding, {

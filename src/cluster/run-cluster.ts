@@ -8,7 +8,9 @@ import type { StepSink } from '../cli/platform.ts';
 import { createInformer } from '../client/create-informer.ts';
 import type { DnsServer } from '../host/dns-server.ts';
 import { kubeconfigText } from '../host/kubeconfig.ts';
+import type { KeyPair } from '../host/pki.ts';
 import { machineAddress } from './api-front.ts';
+import { keepRenewed } from './certificate-renewal.ts';
 import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
 import { dnsAnswers, startNodeDns } from './node-dns.ts';
 import { contextOf } from './manager.ts';
@@ -19,6 +21,7 @@ import { startServer, type RunningServer } from './server.ts';
 import { simulatedNode } from './simulated-nodes.ts';
 import { applyDnsService, installDnsPods } from './addons.ts';
 import { startTicksOf, writeState } from './state-file.ts';
+import { refreshUserKubeconfig } from './user-kubeconfig.ts';
 
 export const CLUSTER_DOMAIN = 'cluster.local';
 
@@ -54,7 +57,13 @@ export async function startCluster(
   const startedAt = Date.now();
   const apis = new Map<string, NodeApi>();
   const server = await timed('API server', startApi(options, network, apis, signal));
-  writeAdminKubeconfig(options, server);
+  const admin = server.pki.admin();
+  writeAdminKubeconfig(options, server, admin);
+  const use = async (pair: KeyPair) => {
+    writeAdminKubeconfig(options, server, pair);
+    await refreshUserKubeconfig(env, contextOf(name), paths.adminKubeconfig);
+  };
+  keepRenewed({ env, what: 'admin', make: () => server.pki.admin(), use }, admin, { signal });
   const state = {
     name,
     pid: process.pid,
@@ -148,8 +157,11 @@ function startApi(
   );
 }
 
-function writeAdminKubeconfig({ name, paths }: RunClusterOptions, { url, pki }: RunningServer): void {
-  const { cert, key } = pki.admin();
+function writeAdminKubeconfig(
+  { name, paths }: RunClusterOptions,
+  { url, pki }: RunningServer,
+  { cert, key }: KeyPair,
+): void {
   const text = kubeconfigText({ name: contextOf(name), server: url, ca: pki.ca, cert, key });
   writeFileSync(paths.adminKubeconfig, text, { mode: 0o600 });
 }
@@ -180,10 +192,14 @@ async function runReal(node: RealNode, context: NodeContext): Promise<void> {
   const { plane, pki } = server;
   apis.set(node.name, node.api);
   const kubelet = plane.clientOf(nodeUser(node.name), 'kubelet');
-  const { cert, key } = pki.kubeletServing(node.name, [node.name, machineAddress()]);
+  const make = () => pki.kubeletServing(node.name, [node.name, machineAddress()]);
+  const serving = make();
+  const { cert, key } = serving;
   const open = (port: number) => openNodeEndpoint({ env, node, client: kubelet, port, cert, key, clientCa: pki.ca });
   // Another node of this machine has the port: then this one has any other.
   const endpoint = await open(KUBELET_PORT).catch(() => open(0));
+  const use = (pair: KeyPair) => endpoint.setCertificate(pair.cert, pair.key);
+  keepRenewed({ env, what: 'kubelet', make, use }, serving, { signal });
   try {
     await node.run(
       { kubelet, proxy: plane.clientOf(PROXY, 'kube-proxy'), port: endpoint.port, onRunning, onNetwork },

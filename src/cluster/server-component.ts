@@ -6,6 +6,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../cli/platform.ts';
 import { kubeconfigText } from '../host/kubeconfig.ts';
+import type { KeyPair } from '../host/pki.ts';
+import { keepRenewed } from './certificate-renewal.ts';
 import type { ComponentContext } from './component-client.ts';
 import type { AuthorizationMode } from './control-plane.ts';
 import { electionOf } from './elect.ts';
@@ -32,7 +34,10 @@ export async function server(flags: Flags, { env, signal }: ComponentContext): P
   } catch (error) {
     throw explained(error as Error, options);
   }
-  const adminKubeconfig = writeAdminKubeconfig(running, dataDir);
+  const admin = running.pki.admin();
+  const adminKubeconfig = writeAdminKubeconfig(running, dataDir, admin);
+  const use = (pair: KeyPair) => void writeAdminKubeconfig(running, dataDir, pair);
+  keepRenewed({ env, what: 'admin', make: () => running.pki.admin(), use }, admin, { signal });
   env.log.info('serving', { url: running.url, kubeconfig: adminKubeconfig });
   await running.ended;
 }
@@ -65,6 +70,7 @@ function serverOptions(flags: Flags, env: ComponentContext['env']): ServerOption
       disable: flags.words('disable-admission-plugins'),
     },
     selectControllers: flags.text('controllers') ?? '*',
+    signingSeconds: flags.duration('cluster-signing-duration') / 1000,
     scheduler: !flags.flag('disable-scheduler'),
     anonymous: flags.flag('anonymous-auth'),
     ...(flags.flag('leader-elect') ? { election: electionOf } : {}),
@@ -122,8 +128,7 @@ function explained(error: Error, { dataDir, port }: ServerOptions): Error {
   return error;
 }
 
-function writeAdminKubeconfig({ url, pki }: RunningServer, dataDir: string): string {
-  const { cert, key } = pki.admin();
+function writeAdminKubeconfig({ url, pki }: RunningServer, dataDir: string, { cert, key }: KeyPair): string {
   const file = join(dataDir, 'admin.kubeconfig');
   writeFileSync(file, kubeconfigText({ name: 'coracle', server: url, ca: pki.ca, cert, key }), { mode: 0o600 });
   return file;

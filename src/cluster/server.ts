@@ -46,6 +46,8 @@ export interface ServerOptions {
   readonly selectControllers?: string;
   readonly tokenAuthFile?: string;
   readonly clientCa?: string;
+  /** How long certificates last that nodes and others ask for; a year unless told. */
+  readonly signingSeconds?: number;
   readonly anonymous?: boolean;
   /** How to reach nodes, instead of by the address they tell. */
   readonly nodeConnector?: NodeConnector;
@@ -97,7 +99,7 @@ export async function startServer(options: ServerOptions, { signal }: { signal: 
   try {
     const front = new ApiFront({ ...options, pki, clusterIp: firstAddress(options.serviceCidr), address });
     plane = controlPlane(options, { pki, store, address, handlers: front.handlers, port: () => listener?.port ?? 0 });
-    listener = await front.listen(plane);
+    listener = await front.listen(plane, { signal });
     await plane.bootstrap();
     await publishJoinInfo(plane.server, joinInfo(options));
   } catch (error) {
@@ -140,7 +142,7 @@ interface Parts {
 }
 
 function controlPlane(options: ServerOptions, { pki, store, address, handlers, port }: Parts): ControlPlane {
-  const { env, nodePorts, serviceCidr } = options;
+  const { nodePorts, serviceCidr } = options;
   const plane: ControlPlane = createControlPlane({
     ...options,
     store,
@@ -154,7 +156,7 @@ function controlPlane(options: ServerOptions, { pki, store, address, handlers, p
       clusterIPs: serviceCidr,
     },
     rootCa: pki.ca,
-    controllers: [...pkiControllers(pki, env), ...(options.controllers?.(pki) ?? [])],
+    controllers: [...pkiControllers(pki, options), ...(options.controllers?.(pki) ?? [])],
     nodeConnector: options.nodeConnector ?? connectorOf(options, pki, () => plane),
   });
   return plane;
@@ -194,10 +196,12 @@ async function closing(parts: {
 }
 
 /** The controllers that sign with the cluster's keys. */
-function pkiControllers(pki: Pki, env: Env): ControllerDefinition[] {
+function pkiControllers(pki: Pki, { env, signingSeconds }: ServerOptions): ControllerDefinition[] {
+  const { authority, notAfter } = pki;
+  const signing = { authority, notAfter, ...(signingSeconds ? { signingSeconds } : {}) };
   const signer = tokenSigner(pki.serviceAccountKey);
   const token = (account: ServiceAccount, name: string) => legacyToken(account, name, signer);
-  return [certificateSigning(certificateSigner(pki, env)), serviceAccountTokens({ rootCa: pki.ca, token })];
+  return [certificateSigning(certificateSigner(signing, env)), serviceAccountTokens({ rootCa: pki.ca, token })];
 }
 
 function stopped(signal: AbortSignal): Promise<void> {

@@ -43,6 +43,12 @@ export async function addToUserKubeconfig(env: Env, name: string, adminKubeconfi
   await writeContext(env, path, { name, server, ca, cert, key }, { makeCurrent });
 }
 
+/** Brings the context up to date, where the user has it. */
+export async function refreshUserKubeconfig(env: Env, name: string, adminKubeconfig: string): Promise<void> {
+  const path = userFile();
+  if (existsSync(path) && readKubeconfig([path]).has(name)) await addToUserKubeconfig(env, name, adminKubeconfig);
+}
+
 /** Takes the context away, and the file and its folder when nothing else is in them and we made them. */
 export async function removeFromUserKubeconfig(env: Env, name: string): Promise<void> {
   const path = userFile();

@@ -3,6 +3,7 @@
 
 import type { CertificateSigningRequestSpec } from '../api/generated/certificates-v1.ts';
 import type { Env } from '../base/env.ts';
+import { BACKDATE } from './pki.ts';
 import { issue, parseRequest, type Authority, type ParsedRequest, type Usage } from './x509.ts';
 
 const KUBE_APISERVER_CLIENT = 'kubernetes.io/kube-apiserver-client';
@@ -10,7 +11,6 @@ export const KUBELET_CLIENT = 'kubernetes.io/kube-apiserver-client-kubelet';
 export const KUBELET_SERVING = 'kubernetes.io/kubelet-serving';
 const SIGNERS: readonly string[] = [KUBE_APISERVER_CLIENT, KUBELET_CLIENT, KUBELET_SERVING];
 
-const BACKDATE = 5 * 60_000;
 const DEFAULT_SECONDS = 365 * 24 * 3600;
 const LEAST_SECONDS = 600;
 const NODE_GROUP = 'system:nodes';
@@ -102,8 +102,16 @@ export function kubeletServing(spec: CertificateSigningRequestSpec): { node: str
   }
 }
 
+export interface SigningAuthority {
+  readonly authority: Authority;
+  /** When its own certificate ends, milliseconds since the epoch. */
+  readonly notAfter: number;
+  /** The longest life of what it signs, and the usual one; a year unless told. */
+  readonly signingSeconds?: number;
+}
+
 /** The signer for the certificate controller. */
-export function certificateSigner(pki: { readonly authority: Authority; readonly notAfter: number }, env: Env) {
+export function certificateSigner(pki: SigningAuthority, env: Env) {
   return {
     names: SIGNERS,
     kubeletClient,
@@ -113,23 +121,22 @@ export function certificateSigner(pki: { readonly authority: Authority; readonly
 }
 
 /** The signed certificate, PEM. Throws an Error when the request is one to refuse (see `refusal`) or cannot be read. */
-export function signRequest(
-  spec: CertificateSigningRequestSpec,
-  authority: { readonly authority: Authority; readonly notAfter: number },
-  env: Env,
-): string {
+export function signRequest(spec: CertificateSigningRequestSpec, authority: SigningAuthority, env: Env): string {
   const request = readRequest(spec);
   const why = refusal(spec, request);
   if (why) throw new Error(why);
   const now = env.clock.now();
-  const seconds = Math.max(LEAST_SECONDS, spec.expirationSeconds ?? DEFAULT_SECONDS);
+  const longest = authority.signingSeconds ?? DEFAULT_SECONDS;
+  const seconds = Math.min(longest, Math.max(LEAST_SECONDS, spec.expirationSeconds ?? longest));
+  // Not so long before that the certificate would look as if the greater part of its life were over.
+  const backdate = Math.min(BACKDATE, seconds * 100);
   const usages = spec.usages ?? [];
   return issue(
     {
       subject: request,
       publicKey: request.publicKey,
-      notBefore: now - BACKDATE,
-      notAfter: Math.min(now - BACKDATE + seconds * 1000, authority.notAfter),
+      notBefore: now - backdate,
+      notAfter: Math.min(now + seconds * 1000, authority.notAfter),
       usages: usages.filter((u): u is Usage => u === 'client auth' || u === 'server auth'),
       keyEncipherment: usages.includes('key encipherment'),
       names: [...request.dnsNames, ...request.addresses],

@@ -85,6 +85,10 @@ export class Kubeconfig {
     return [...this.#entries.contexts.keys()];
   }
 
+  has(context: string): boolean {
+    return this.#entries.contexts.has(context);
+  }
+
   /** Throws with kubectl's words when the context or what it names is missing. */
   access(context = this.currentContext): ClusterAccess {
     if (!context) throw new Error('no configuration has been provided, and no current context is set');

@@ -270,7 +270,8 @@ describe('the listener', () => {
     const body = await exchange.body(1000);
     if (!body) return exchange.respond(413, {}, Buffer.from('too long'));
     const { method, path, query, peer } = exchange;
-    const who = peer.certificate === 'unverified' ? 'unverified' : peer.certificate?.commonName;
+    const { certificate } = peer;
+    const who = typeof certificate === 'string' ? certificate : certificate?.commonName;
     exchange.respond(
       200,
       {},

@@ -143,11 +143,14 @@ function peerOf(socket: Socket | TLSSocket, key: object = socket): Peer {
 
 const UID_ATTRIBUTE = '1.3.6.1.4.1.57683.2';
 
-function certificateOf(socket: TLSSocket): ClientCertificate | 'unverified' | undefined {
+const OUTDATED = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+
+function certificateOf(socket: TLSSocket): ClientCertificate | 'unverified' | 'outdated' | undefined {
   const shown = socket.getPeerCertificate();
   // Without a certificate Node returns an empty object, or null on a connection that is gone already.
   if (!shown || !shown.subject) return undefined;
-  if (!socket.authorized) return 'unverified';
+  // An error by name, for all that Node's types say.
+  if (!socket.authorized) return OUTDATED.has(String(socket.authorizationError)) ? 'outdated' : 'unverified';
   const subject = shown.subject as unknown as Record<string, string | string[] | undefined>;
   const all = (value: string | string[] | undefined) => (value === undefined ? [] : [value].flat());
   const [uid] = all(subject[UID_ATTRIBUTE]);
@@ -155,6 +158,7 @@ function certificateOf(socket: TLSSocket): ClientCertificate | 'unverified' | un
     commonName: all(subject['CN'])[0] ?? '',
     organizations: all(subject['O']),
     fingerprint: shown.fingerprint256.replaceAll(':', '').toLowerCase(),
+    notAfter: Date.parse(shown.valid_to),
     ...(uid ? { uid } : {}),
   };
 }

@@ -82,7 +82,7 @@ async function userOf(
   users: Remembered<UserInfo | undefined>,
 ): Promise<UserInfo | undefined> {
   const { certificate } = exchange.peer;
-  if (certificate === 'unverified') return undefined;
+  if (certificate === 'unverified' || certificate === 'outdated') return undefined;
   if (certificate)
     return { name: certificate.commonName, groups: [...certificate.organizations, 'system:authenticated'] };
   const token = /^bearer +(\S+)$/i.exec(exchange.headers['authorization']?.trim() ?? '')?.[1];

@@ -1,5 +1,6 @@
 // The cluster's own certificate authority and everything signed by it, as PEM files in one directory: made on first
-// use, reused after, replaced when near expiry or when the names wanted have changed. Keys are readable by the owner only.
+// use, reused after, replaced when near expiry or when the names wanted have changed. The authority's certificate is
+// renewed with the key it has, so that what it signed stays good. Keys are readable by the owner only.
 
 import { createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
@@ -11,8 +12,8 @@ import { isIP } from 'node:net';
 
 const DAY = 86_400_000;
 const YEAR = 365 * DAY;
-/** Clocks of other machines may be behind. */
-const BACKDATE = 5 * 60_000;
+/** Clocks of other machines may be behind, and a clock that is put back by hours must shut nobody out. */
+export const BACKDATE = DAY;
 
 /** A certificate and its private key, both PEM. */
 export interface KeyPair {
@@ -52,10 +53,6 @@ export class Pki {
     const parsed = new X509Certificate(cert);
     this.notAfter = Date.parse(parsed.validTo);
     this.authority = { subject: { commonName: commonNameOf(parsed) }, key, publicKey: parsed.publicKey };
-    if (this.notAfter <= env.clock.now())
-      throw new Error(`${this.caFile} expired on ${parsed.validTo}; ${replaceHint(dir)}`);
-    if (this.notAfter - env.clock.now() < YEAR)
-      env.log.warn('The certificate authority ends within a year', { file: this.caFile, notAfter: parsed.validTo });
     this.serviceAccountKey = this.#openServiceAccountKey();
   }
 
@@ -160,19 +157,38 @@ export class Pki {
       const { parsed, matches } = parsePair(certFile, cert, keyFile, key);
       if (!matches) throw new Error(`${keyFile} is not the key of ${certFile}; ${replaceHint(this.dir)}`);
       if (!parsed.ca) throw new Error(`${certFile} is no certificate authority; ${replaceHint(this.dir)}`);
-      return { cert, key: createPrivateKey(key) };
+      const authority = { key: createPrivateKey(key), publicKey: parsed.publicKey };
+      const end = Date.parse(parsed.validTo);
+      if (end - this.#env.clock.now() > YEAR) return { cert, key: authority.key };
+      this.#env.log.warn('The certificate authority is renewed: kubeconfigs from elsewhere have to be fetched again', {
+        file: certFile,
+        until: parsed.validTo,
+      });
+      return { cert: this.#certify(commonNameOf(parsed), authority, certFile), key: authority.key };
     }
     const { publicKey, privateKey } = newKey();
-    const subject = { commonName: 'kubernetes' };
+    writeFileAtomic(keyFile, keyPem(privateKey), { mode: 0o600, durable: true });
+    return { cert: this.#certify('kubernetes', { key: privateKey, publicKey }, certFile), key: privateKey };
+  }
+
+  /** The authority's own certificate. */
+  #certify(commonName: string, pair: { key: KeyObject; publicKey: KeyObject }, file: string): string {
+    const subject = { commonName };
     const now = this.#env.clock.now();
     const cert = issue(
-      { subject, publicKey, ca: true, notBefore: now - BACKDATE, notAfter: now + 10 * YEAR, names: ['kubernetes'] },
-      { subject, key: privateKey, publicKey },
+      {
+        subject,
+        publicKey: pair.publicKey,
+        ca: true,
+        notBefore: now - BACKDATE,
+        notAfter: now + 10 * YEAR,
+        names: ['kubernetes'],
+      },
+      { subject, ...pair },
       this.#env.random,
     );
-    writeFileAtomic(keyFile, keyPem(privateKey), { mode: 0o600, durable: true });
-    writeFileAtomic(certFile, cert, { mode: 0o644, durable: true });
-    return { cert, key: privateKey };
+    writeFileAtomic(file, cert, { mode: 0o644, durable: true });
+    return cert;
   }
 
   #openServiceAccountKey(): string {

@@ -64,8 +64,16 @@ describe('certificates on disk', () => {
       await clock.advance(60 * DAY);
       expect(again().apiServer(['a']).cert).not.toBe(second.cert);
       expect(again().ca).toBe(old);
-      await clock.advance(3650 * DAY);
-      expect(again).toThrow(/ca\.crt expired/);
+      // Near its end and after it, the authority gets a new certificate for the key it has.
+      const admin = parse(again().admin().cert);
+      for (const days of [3100, 3650]) {
+        await clock.advance(days * DAY);
+        const renewed = parse(again().ca);
+        expect(Date.parse(renewed.validTo) - clock.now()).toBeGreaterThan(9 * 365 * DAY);
+        expect(renewed.subject).toBe(parse(old).subject);
+        expect(admin.verify(renewed.publicKey) && admin.checkIssued(renewed)).toBe(true);
+        expect(parse(again().apiServer(['a']).cert).checkIssued(parse(old))).toBe(true);
+      }
     });
   });
 
@@ -157,7 +165,14 @@ describe('certificate requests', () => {
     const cert = parse(signRequest({ ...client, expirationSeconds: 3600 }, pki, env()));
     expect(cert.subject).toBe('O=system:nodes\nCN=system:node:n1');
     expect(cert.verify(pki.authority.publicKey)).toBe(true);
-    expect(Date.parse(cert.validTo) - Date.parse(cert.validFrom)).toBe(3_600_000);
+    expect(Date.parse(cert.validTo) - env().clock.now()).toBe(3_600_000);
+    expect(Date.parse(cert.validFrom)).toBe(env().clock.now() - 360_000);
+    const [short] = [
+      parse(
+        signRequest(client, { ...pki, authority: pki.authority, notAfter: pki.notAfter, signingSeconds: 30 }, env()),
+      ),
+    ];
+    expect(Date.parse(short.validTo) - env().clock.now()).toBe(30_000);
     expect(cert.checkPrivateKey(createPrivateKey(readFileSync(join(dir, 'k'))))).toBe(true);
     const serving = spec(
       request('/O=system:nodes/CN=system:node:n1', ['-addext', 'subjectAltName=DNS:n1,IP:10.0.0.9']),

@@ -15,13 +15,15 @@ export interface ClientCertificate {
   readonly uid?: string;
   /** SHA-256 of the certificate, lower-case hex. */
   readonly fingerprint: string;
+  /** When it ends, milliseconds since the epoch: a connection may outlive it. */
+  readonly notAfter: number;
 }
 
 /** The connection a request came over; one value per connection. */
 export interface Peer {
   readonly address: string;
-  /** `unverified` when a certificate was sent that our authority did not sign or that is out of date. */
-  readonly certificate?: ClientCertificate | 'unverified';
+  /** `unverified` when our authority did not sign what was sent; `outdated` when it has expired, or does not hold yet. */
+  readonly certificate?: ClientCertificate | 'unverified' | 'outdated';
 }
 
 /** Names in lower case. */

@@ -3,6 +3,7 @@
 
 import { unauthorized } from '../../api/errors.ts';
 import type { UserInfo } from '../../api/op.ts';
+import { rfc3339, type Clock } from '../../base/env.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ClientCertificate, HttpExchange } from '../http-exchange.ts';
 import { fromBase64url } from './base64url.ts';
@@ -15,6 +16,8 @@ const WEBSOCKET_TOKEN = 'base64url.bearer.authorization.k8s.io.';
 
 export interface AuthenticatorOptions {
   readonly log: Logger;
+  /** What certificates are measured by while their connection lasts; TLS alone has judged them when absent. */
+  readonly clock?: Clock;
   /** Asked in order; the first that knows the token decides. */
   readonly tokens: readonly TokenAuthenticator[];
   /** What a token must be meant for to be good here. */
@@ -36,8 +39,10 @@ export class Authenticator {
   async authenticate(exchange: HttpExchange): Promise<UserInfo> {
     const faults: string[] = [];
     const { certificate } = exchange.peer;
-    if (certificate === 'unverified') faults.push('x509: certificate signed by unknown authority or out of date');
-    else if (certificate?.commonName) return known(certificateUser(certificate));
+    const outdated = certificate && this.#outdated(certificate);
+    if (certificate === 'unverified') faults.push('x509: certificate signed by unknown authority');
+    else if (outdated) faults.push(`x509: ${outdated}`);
+    else if (typeof certificate === 'object' && certificate.commonName) return known(certificateUser(certificate));
     const token = bearerToken(exchange);
     if (token !== undefined) {
       try {
@@ -51,7 +56,17 @@ export class Authenticator {
       const { address } = exchange.peer;
       this.#options.log.warn('Unable to authenticate the request', { error: faults.join(', '), address });
     }
-    throw unauthorized();
+    // Its owner alone can mend that, and reads nothing here that is not in the certificate.
+    throw outdated ? unauthorized(`Unauthorized: ${outdated}; get a new kubeconfig`) : unauthorized();
+  }
+
+  /** What is wrong with the time of a certificate, if anything. */
+  #outdated(certificate: ClientCertificate | 'unverified' | 'outdated'): string | undefined {
+    if (certificate === 'unverified') return undefined;
+    if (certificate === 'outdated') return 'the client certificate has expired or is not yet valid';
+    const now = this.#options.clock?.now();
+    if (now === undefined || now <= certificate.notAfter) return undefined;
+    return `the client certificate expired on ${rfc3339(certificate.notAfter)}`;
   }
 
   /** The bearer of a token, without system:authenticated. Rejects with an Error that says what is wrong. */

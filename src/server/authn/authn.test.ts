@@ -175,7 +175,7 @@ describe('requests', () => {
     new Authenticator({ log: silentLogger, tokens: [fixedTokens(users)], audiences: ['api'], anonymous });
   const who = async (request: Partial<TestRequest>, anonymous?: boolean) =>
     authenticator(anonymous).authenticate(new TestExchange({ url: '/', ...request }));
-  const certificate = { commonName: 'n1', organizations: ['system:nodes'], fingerprint: 'abcd' };
+  const certificate = { commonName: 'n1', organizations: ['system:nodes'], fingerprint: 'abcd', notAfter: Infinity };
 
   test('by token', async () => {
     const alice = { name: 'alice', uid: 'u1', groups: ['dev', 'ops', 'system:authenticated'] };
@@ -196,6 +196,27 @@ describe('requests', () => {
     const bad = { address: '', certificate: 'unverified' } as const;
     await expect(who({ peer: bad })).rejects.toMatchObject({ code: 401 });
     expect((await who({ peer: bad, headers: { authorization: 'Bearer t2' } })).name).toBe('bob');
+  });
+
+  test('a certificate that is out of date is told so, on a connection that outlived it as well', async () => {
+    const over = { address: '', certificate: 'outdated' } as const;
+    await expect(who({ peer: over })).rejects.toMatchObject({
+      code: 401,
+      message: 'Unauthorized: the client certificate has expired or is not yet valid; get a new kubeconfig',
+    });
+    expect((await who({ peer: over, headers: { authorization: 'Bearer t2' } })).name).toBe('bob');
+    const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+    const timed = new Authenticator({ log: silentLogger, tokens: [], audiences: [], clock });
+    const request = new TestExchange({
+      url: '/',
+      peer: { address: '', certificate: { ...certificate, notAfter: clock.now() + 1000 } },
+    });
+    expect((await timed.authenticate(request)).name).toBe('n1');
+    await clock.advance(1001);
+    await expect(timed.authenticate(request)).rejects.toMatchObject({
+      code: 401,
+      message: 'Unauthorized: the client certificate expired on 2026-01-01T00:00:01Z; get a new kubeconfig',
+    });
   });
 
   test('without anything', async () => {
