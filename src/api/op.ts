@@ -2,6 +2,7 @@
 // both enter the same pipeline.
 
 import type { KubeObject } from './object.ts';
+import type { SpanParent } from '../base/trace.ts';
 import type { NodeStream } from './node-api.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection' | 'connect';
@@ -56,6 +57,8 @@ export interface ApiOp {
   readonly user: UserInfo;
   /** Who asks, for managed fields and audit: the User-Agent, or a component's name. */
   readonly userAgent?: string;
+  /** What this operation is a part of. */
+  readonly trace?: SpanParent;
   /** Duplicate or undecodable fields that the decoder met, for field validation. */
   readonly decodeWarnings?: readonly string[];
   /** connect: the request's method and body, and the rest of the path behind the subresource. */

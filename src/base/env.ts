@@ -3,6 +3,7 @@
 
 import type { Logger } from './log.ts';
 import { onAbort } from './on-abort.ts';
+import type { Tracer } from './trace.ts';
 
 /** A pending timer; `cancel` is idempotent. */
 export interface Timer {
@@ -29,6 +30,8 @@ export interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Remembers what components did; absent where nobody wants to know. */
+  readonly tracer?: Tracer;
 }
 
 /** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. `unref` as in `setTimer`. */

@@ -1,6 +1,8 @@
 // What the command line needs of the rest: the verbs of a cluster's life and the components that run on their own.
 // src/cluster implements it; the commands only parse, call and print.
 
+import type { ChangeLife } from '../base/change-life.ts';
+
 export type NodesMode = 'auto' | 'real' | 'simulated';
 
 export interface UpOptions {
@@ -53,6 +55,13 @@ export interface UpResult {
   readonly notice: string | undefined;
 }
 
+/** As kubectl names objects: `resource` may be short, singular, with its group. */
+export interface TracedObject {
+  readonly resource: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** Whom a kubeconfig is for. `server` replaces the address that the cluster goes by. */
 export type KubeconfigFor = { readonly server?: string } & (
   | { readonly as: 'admin' }
@@ -92,6 +101,8 @@ export interface Platform {
   /** Stops the cluster and removes its data and its kubeconfig context. */
   delete(cluster: ClusterSelector, steps: StepSink): Promise<boolean>;
   status(cluster: ClusterSelector): Promise<ClusterStatus>;
+  /** What followed from the last change of an object. Rejects with a UserError when nothing of it is remembered. */
+  trace(cluster: ClusterSelector, about: TracedObject): Promise<ChangeLife>;
   /** A kubeconfig as YAML. */
   kubeconfig(cluster: ClusterSelector, whom: KubeconfigFor): Promise<string>;
   buildImage(options: ImageBuildOptions): Promise<{ readonly file: string; readonly digest: string }>;

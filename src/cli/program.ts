@@ -2,6 +2,7 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { componentFlags } from './component-flags.ts';
+import { lifeText } from './print-life.ts';
 import { printImages, printStatus, stepPrinter, type Terminal } from './output.ts';
 import {
   UserError,
@@ -165,6 +166,7 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
       if (status.state !== 'running') throw new UserError(`cluster ${flags.name} is ${status.state}`);
     });
   kubeconfigCommand(program, platform, terminal);
+  traceCommand(program, platform, terminal);
   program
     .command('logs')
     .description("print the cluster's own log, or one component's lines of it")
@@ -194,6 +196,24 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
           ? `${JSON.stringify(platform.version)}\n`
           : `Coracle ${coracle} (Kubernetes API ${kubernetes})\n`,
       );
+    });
+}
+
+function traceCommand(program: Command, platform: Platform, terminal: Terminal): void {
+  program
+    .command('trace')
+    .description('show the life of the last change of an object, through every component, with times')
+    .argument('<kind/name>', 'e.g. deployment/web, svc/web, pod/web-0')
+    .option('-n, --namespace <namespace>', 'its namespace', 'default')
+    .addOption(nameOption())
+    .addOption(dataDirOption())
+    .addOption(outputOption())
+    .addHelpText('after', '\nExamples:\n  coracle trace deployment/web\n  coracle trace svc/dns -n kube-system -o json')
+    .action(async (text: string, flags: Selected & { namespace: string; output: string }) => {
+      const [, resource, name] = /^([^/]+)\/([^/]+)$/.exec(text) ?? [];
+      if (!resource || !name) throw new UserError(`write ${text} like deployment/web: a kind and a name`);
+      const life = await platform.trace(selectorOf(flags), { resource, name, namespace: flags.namespace });
+      terminal.out(flags.output === 'json' ? `${JSON.stringify(life)}\n` : lifeText(life, { colors: terminal.isTTY }));
     });
 }
 

@@ -3,6 +3,7 @@
 
 import type { AnyKind, Kind } from '../api/kind.ts';
 import { type Draft, type KubeObject, type ObjectRef } from '../api/object.ts';
+import type { SpanParent } from '../base/trace.ts';
 import type {
   ApiOp,
   ApiResult,
@@ -28,20 +29,30 @@ export interface ListOptions extends CallOptions {
 }
 
 const NO_OPTIONS: CallOptions = {};
+const READS: ReadonlySet<ApiOp['verb']> = new Set(['get', 'list', 'watch']);
 
 export class Client {
   readonly #transport: Transport;
   /** Names the caller in managed fields and audit; also the default field manager. */
   readonly userAgent: string;
+  readonly #trace: SpanParent | (() => SpanParent) | undefined;
 
-  constructor(transport: Transport, userAgent: string) {
+  constructor(transport: Transport, userAgent: string, trace?: SpanParent | (() => SpanParent)) {
     this.#transport = transport;
     this.userAgent = userAgent;
+    this.#trace = trace;
+  }
+
+  /** The same client; what it does is part of `trace`, which is made at the first write when it is a function. Itself without. */
+  within(trace: SpanParent | (() => SpanParent) | undefined): Client {
+    return trace ? new Client(this.#transport, this.userAgent, trace) : this;
   }
 
   /** Sends any operation: the way for subresources and connect verbs without a method of their own. */
   do(op: NoUser<ApiOp>, signal?: AbortSignal): Promise<ApiResult> {
-    return this.#transport({ userAgent: this.userAgent, ...op }, signal ? { signal } : undefined);
+    const trace = typeof this.#trace === 'function' ? (READS.has(op.verb) ? undefined : this.#trace()) : this.#trace;
+    const whole = trace ? { userAgent: this.userAgent, trace, ...op } : { userAgent: this.userAgent, ...op };
+    return this.#transport(whole, signal ? { signal } : undefined);
   }
 
   async get<T extends KubeObject>(kind: Kind<T>, ref: ObjectRef, options: WriteOptions = NO_OPTIONS): Promise<T> {

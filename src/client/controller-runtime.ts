@@ -18,6 +18,7 @@ import {
 } from './controller.ts';
 import { createEventRecorder, type EventRecorder } from './event-recorder.ts';
 import type { Informer, InformerFactory, Lister } from './informer.ts';
+import { LookSpan } from './look-span.ts';
 import { WorkQueue, type QueueMetrics } from './work-queue.ts';
 import { WriteBarrier, Writes } from './write-barrier.ts';
 
@@ -115,9 +116,10 @@ class ControllerRuntime {
     for (const watch of definition.watches) {
       const keys = keysOf(watch, definition.primary, this.#view);
       if (!keys) continue;
+      const informer = informers.get(watch.kind)!;
       this.#unsubscribe.push(
-        informers.get(watch.kind)!.on((object, old) => {
-          for (const key of keys(object, old)) this.#queue.add(key);
+        informer.on((object, old) => {
+          for (const key of keys(object, old)) this.#queue.add(key, informer.revision);
         }),
       );
     }
@@ -168,20 +170,22 @@ class ControllerRuntime {
       }
       const key = this.#queue.take();
       if (key === undefined) break;
-      this.#begin(key);
+      this.#begin(key, this.#queue.cause);
     }
     this.#pumping = false;
   }
 
   /** Most plans find nothing to do: those end here, without a promise. */
-  #begin(key: string): void {
+  #begin(key: string, cause: number): void {
     const { plan, reconcile } = this.#definition;
+    const { tracer, clock } = this.#context.env;
+    const began = clock.monotonic();
+    const lookOf = () => tracer && new LookSpan(tracer, this.#definition, key, cause, began);
     if (plan && !reconcile) {
       let planned: Plan;
       try {
-        const { clock } = this.#context.env;
         const memory = this.#memory.get(key);
-        planned = plan.call(this.#definition, key, this.#view, clock.now(), memory, clock.monotonic());
+        planned = plan.call(this.#definition, key, this.#view, clock.now(), memory, began);
       } catch (error) {
         this.#retry(key, error as Error);
         this.#queue.done(key);
@@ -192,17 +196,20 @@ class ControllerRuntime {
         this.#finish(key, planned, undefined);
         return;
       }
-      this.#spawn(key, () => planned);
+      this.#spawn(key, () => planned, lookOf());
     } else if (reconcile) {
-      this.#spawn(key, () => reconcile.call(this.#definition, key, this.#reading));
+      const look = lookOf();
+      const client = this.#reading.client.within(look && (() => look.begin()));
+      const reading = look ? { ...this.#reading, client } : this.#reading;
+      this.#spawn(key, () => reconcile.call(this.#definition, key, reading), look);
     } else {
       this.#queue.done(key);
     }
   }
 
-  #spawn(key: string, decide: () => Plan | Promise<Plan>): void {
+  #spawn(key: string, decide: () => Plan | Promise<Plan>, look: LookSpan | undefined): void {
     this.#active++;
-    void this.#work(key, decide).then(() => {
+    void this.#work(key, decide, look).then(() => {
       this.#active--;
       if (this.#running) this.#schedule();
       else if (this.#active === 0) this.#ended?.();
@@ -210,15 +217,17 @@ class ControllerRuntime {
   }
 
   /** Never rejects. The key is done, and its worker free, when the caches have caught up with what was written. */
-  async #work(key: string, decide: () => Plan | Promise<Plan>): Promise<void> {
+  async #work(key: string, decide: () => Plan | Promise<Plan>, look: LookSpan | undefined): Promise<void> {
     const writes = new Writes();
     let plan = NOTHING;
     try {
       plan = await decide();
-      await this.#apply(key, plan, writes);
+      await this.#apply(key, plan, writes, look);
       this.#settle(key, plan);
+      look?.finish();
     } catch (error) {
-      if (error instanceof ActionFailure) await this.#applyFailed(key, plan, error, writes);
+      if (error instanceof ActionFailure) await this.#applyFailed(key, plan, error, writes, look);
+      look?.fail(error);
       this.#remember(key, plan);
       this.#retry(key, error instanceof ActionFailure ? error.cause : (error as Error));
     }
@@ -245,9 +254,10 @@ class ControllerRuntime {
     timeout.abort();
   }
 
-  async #apply(key: string, plan: Plan, writes: Writes): Promise<void> {
+  async #apply(key: string, plan: Plan, writes: Writes, look: LookSpan | undefined): Promise<void> {
+    if (plan.actions.length === 0) return;
     await applyActions(plan.actions, {
-      client: this.#context.client,
+      client: this.#context.client.within(look?.begin()),
       writes,
       signal: this.#signal,
       record: (note) => {
@@ -257,11 +267,17 @@ class ControllerRuntime {
     });
   }
 
-  async #applyFailed(key: string, plan: Plan, failure: ActionFailure, writes: Writes): Promise<void> {
+  async #applyFailed(
+    key: string,
+    plan: Plan,
+    failure: ActionFailure,
+    writes: Writes,
+    look: LookSpan | undefined,
+  ): Promise<void> {
     const actions = plan.failed?.(failure.cause, failure.action) ?? [];
     if (actions.length === 0) return;
     try {
-      await this.#apply(key, { actions }, writes);
+      await this.#apply(key, { actions }, writes, look);
     } catch (error) {
       this.#report(key, error instanceof ActionFailure ? error.cause : (error as Error));
     }

@@ -42,8 +42,8 @@ export class WorkQueue<K = string> {
   /** Keys in order of arrival from `#head` on: a shift per key would move the whole array. */
   #fifo: K[] = [];
   #head = 0;
-  /** Keys that need work, waiting or not yet. */
-  readonly #dirty = new Set<K>();
+  /** Keys that need work, waiting or not yet, each with the revision that was the first to ask for it. */
+  readonly #dirty = new Map<K, number>();
   readonly #processing = new Set<K>();
   readonly #failures = new Map<K, number>();
   readonly #soon = new Map<K, Delayed>();
@@ -69,9 +69,10 @@ export class WorkQueue<K = string> {
     return this.#processing.size;
   }
 
-  add(key: K): void {
+  /** `cause`: the revision whose sight asks for it, where one does. */
+  add(key: K, cause = 0): void {
     if (this.#closed || this.#dirty.has(key)) return;
-    this.#dirty.add(key);
+    this.#dirty.set(key, cause);
     if (this.#metrics) this.#since.set(key, this.#clock.monotonic());
     if (!this.#processing.has(key)) this.#push(key);
     this.#metrics?.added?.(this.depth);
@@ -110,6 +111,9 @@ export class WorkQueue<K = string> {
     this.#failures.delete(key);
   }
 
+  /** What asked for the key taken last: a revision, or 0. */
+  cause = 0;
+
   /** The next key, now being worked on until `done`; undefined when none waits. */
   take(): K | undefined {
     if (this.depth === 0) return undefined;
@@ -121,6 +125,7 @@ export class WorkQueue<K = string> {
       this.#fifo = this.#fifo.slice(this.#head);
       this.#head = 0;
     }
+    this.cause = this.#dirty.get(key) ?? 0;
     this.#dirty.delete(key);
     this.#processing.add(key);
     if (this.#metrics) {

@@ -25,6 +25,7 @@ import type { PathHandler } from '../server/http-exchange.ts';
 import { OpenApi } from '../server/openapi.ts';
 import type { Descriptions } from '../server/openapi-schemas.ts';
 import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
+import { tracesHandler } from '../server/traces-handler.ts';
 import { streamHandler } from '../server/streams/handler.ts';
 import { authentication, ISSUER } from './authentication.ts';
 import { keepRenewed } from './certificate-renewal.ts';
@@ -129,6 +130,7 @@ export class ApiFront {
         (name, error) => log.warn('health check failed', { check: name, error }),
       ),
       metricsHandler(metrics),
+      ...(this.#options.env.tracer ? [tracesHandler(this.#options.env.tracer, server.kinds)] : []),
       versionHandler(versionInfo()),
       discoveryHandler(new Discovery(server.kinds)),
       openApiHandler(openApi),

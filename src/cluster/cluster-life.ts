@@ -4,6 +4,7 @@
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { Logger } from '../base/log.ts';
+import { Tracer } from '../base/trace.ts';
 import { realClock } from '../base/real-env.ts';
 import { seededRandom, VirtualClock, type SeededRandom } from '../base/virtual-clock.ts';
 import type { Client } from '../client/client.ts';
@@ -50,6 +51,7 @@ export interface LifeOptions {
   readonly scheduler: boolean;
   readonly log: Logger;
   readonly freeze: boolean;
+  readonly trace: boolean;
   /** Of the administrator, for those who come by the port. */
   readonly token: string;
   readonly observe: OperationHook | undefined;
@@ -90,7 +92,10 @@ export class ClusterLife {
     this.#new = before !== undefined && remains === undefined;
     this.clock = options.time === 'real' ? undefined : new VirtualClock(before?.time);
     this.#random = seededRandom(options.seed, remains?.random);
-    this.env = { clock: this.clock ?? realClock, random: this.#random, log: options.log };
+    const clock = this.clock ?? realClock;
+    const random = this.#random;
+    const tracer = options.trace ? { tracer: new Tracer({ clock, random }) } : {};
+    this.env = { clock, random, log: options.log, ...tracer };
     this.#secret = remains?.secret ?? this.#random.bytes(32);
     this.store = before?.store.fork() ?? new MemoryStore({ historyLimit: HISTORY });
     this.log = new ChangeLog(() => this.env.clock.now(), before?.log);

@@ -1,12 +1,14 @@
-// The Env of commands: real time, and log lines on standard error.
+// The Env of commands: real time, log lines on standard error, spans remembered.
 
 import type { Env } from '../base/env.ts';
 import { createLogger, type LogLevel } from '../base/log.ts';
+import { Tracer } from '../base/trace.ts';
 import { realEnv } from '../base/real-env.ts';
 import { logSink } from '../host/log-sink.ts';
 
 export function loggedEnv(form: 'json' | 'text', level: LogLevel = 'info'): Env {
-  return realEnv(createLogger({ level, sink: logSink(2, form) }));
+  const env = realEnv(createLogger({ level, sink: logSink(2, form) }));
+  return { ...env, tracer: new Tracer(env) };
 }
 
 /** Only what a command prints matters: its own warnings and errors. */

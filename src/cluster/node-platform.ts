@@ -21,6 +21,9 @@ export function nodePlatform(): Platform {
       const { issueKubeconfig } = await import('./issue-kubeconfig.ts');
       return issueKubeconfig(commandEnv(), cluster.name, pathsOf(cluster), whom);
     },
+    async trace(cluster, about) {
+      return (await import('./trace-command.ts')).traceOf(cluster, about);
+    },
     logs: (cluster, options, write, { signal }) => writeLogs(pathsOf(cluster), options, write, signal),
     async buildImage(options) {
       return (await import('./image-commands.ts')).buildImageFile(options);

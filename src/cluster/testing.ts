@@ -4,10 +4,12 @@
 import type { AnyKind } from '../api/kind.ts';
 import { keyOf, type KubeObject, type ObjectRef } from '../api/object.ts';
 import type { UserInfo } from '../api/op.ts';
+import type { ChangeLife } from '../base/change-life.ts';
 import type { Env } from '../base/env.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
 import { realClock } from '../base/real-env.ts';
 import { Client } from '../client/client.ts';
+import { lifeOf } from '../server/traces-handler.ts';
 import { prefixOf } from '../server/caches.ts';
 import type { OperationHook } from '../server/pipeline.ts';
 import type { Change } from './change-log.ts';
@@ -42,6 +44,8 @@ export interface TestClusterOptions {
   readonly log?: Logger;
   /** Freezes objects that were read, so that code changing them fails; on unless told. */
   readonly freeze?: boolean;
+  /** Remembers what components did, for `trace`; on unless told. */
+  readonly trace?: boolean;
   /** Told of every operation that has ended, whoever asked, from the start of the components on. */
   readonly observe?: OperationHook;
   /** Wraps each component's client: for simulations that lose, delay and repeat messages. */
@@ -98,6 +102,7 @@ export class TestCluster implements AsyncDisposable {
       scheduler: options.scheduler ?? true,
       log: options.log ?? silentLogger,
       freeze: options.freeze ?? true,
+      trace: options.trace ?? true,
       token: crypto.randomUUID(),
       observe: options.observe,
       between: options.between,
@@ -188,6 +193,16 @@ export class TestCluster implements AsyncDisposable {
   /** Every change since the start (or after a revision) with its time and author, in order. */
   history(after = 0): readonly Change[] {
     return this.#life.log.changes(after);
+  }
+
+  /**
+   * The life of an object's last change: the write and all that followed from it in every component, in the cluster's time.
+   * Undefined when nothing of it is remembered (the last 8,192 steps are).
+   */
+  trace(kind: AnyKind, { namespace = '', name }: ObjectRef): ChangeLife | undefined {
+    const { tracer } = this.env;
+    if (!tracer) throw new Error('this cluster was started with trace: false');
+    return lifeOf(tracer, { resource: kind.resource, namespace, name }).life;
   }
 
   /** The objects as they were at a time, in milliseconds since the epoch. */

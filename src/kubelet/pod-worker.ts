@@ -6,6 +6,8 @@ import { sameJson } from '../api/same-json.ts';
 import type { PodStatus } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import type { Timer } from '../base/env.ts';
+import type { Span } from '../base/trace.ts';
+import { actionSpan } from './action-span.ts';
 import { CRASH_LOOP, nextBackoff } from './backoff.ts';
 import type { NodeContext } from './node-context.ts';
 import { planPod } from './plan.ts';
@@ -222,7 +224,9 @@ export class PodWorker {
     const abort = new AbortController();
     const running: Running = { action, abort };
     this.#running.set(action.key, running);
-    this.#run(action, abort.signal)
+    const span = actionSpan(this.#node, work.raw, action);
+    const run = this.#run(action, abort.signal, span);
+    (span ? run.finally(() => span.finish()) : run)
       .catch(async (error: unknown) => {
         this.#mishap(`${action.do} failed`, error);
         await new Promise<void>((resolve) => void this.#node.env.clock.setTimer(MISHAP_RETRY, resolve));
@@ -234,7 +238,7 @@ export class PodWorker {
       .catch((error: unknown) => this.#mishap('worker failed', error));
   }
 
-  #run(action: PodAction, signal: AbortSignal): Promise<void> {
+  #run(action: PodAction, signal: AbortSignal, span: Span | undefined): Promise<void> {
     const work = this.#work;
     switch (action.do) {
       case 'mount':
@@ -248,7 +252,7 @@ export class PodWorker {
       case 'removeSandbox':
         return removeSandbox(work, action.id);
       case 'start':
-        return startContainer(work, action, this, signal);
+        return startContainer(work, action, this, signal, span);
       case 'kill':
         return killContainer(work, action, signal);
       case 'resize':

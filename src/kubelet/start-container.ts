@@ -4,6 +4,7 @@ import type { Container, EphemeralContainer } from '../api/generated/core-v1.ts'
 import { containerConfig, sandboxConfig } from './container-config.ts';
 import { makeEnvironment, type EnvEntry } from './environment.ts';
 import { runHook } from './handlers.ts';
+import type { Span } from '../base/trace.ts';
 import type { ReadyImage } from './images.ts';
 import type { StartAction } from './plan-steps.ts';
 import type { PodWork } from './pod-work.ts';
@@ -25,10 +26,11 @@ export async function startContainer(
   action: StartAction,
   owner: EventOwner,
   signal: AbortSignal,
+  span?: Span,
 ): Promise<void> {
   const { name } = action.target.container;
   try {
-    await begin(work, action, owner, signal);
+    await begin(work, action, owner, signal, span);
     work.blocks.delete(name);
   } catch (error) {
     if (signal.aborted) return;
@@ -50,7 +52,18 @@ export async function startContainer(
 
 const IMAGE_REASONS = new Set(['ErrImagePull', 'ErrImageNeverPull', 'InvalidImageName', 'ImageInspectError']);
 
-async function begin(work: PodWork, action: StartAction, owner: EventOwner, signal: AbortSignal): Promise<void> {
+async function begin(
+  work: PodWork,
+  action: StartAction,
+  owner: EventOwner,
+  signal: AbortSignal,
+  span: Span | undefined,
+): Promise<void> {
+  let began = span?.now() ?? 0;
+  const passed = (phase: string) => {
+    span?.phase(phase, began);
+    began = span?.now() ?? 0;
+  };
   const { node } = work;
   const { runtime, images, env } = node;
   const { container } = action.target;
@@ -65,6 +78,7 @@ async function begin(work: PodWork, action: StartAction, owner: EventOwner, sign
     }),
     signal,
   );
+  passed('PullImage');
   const config = await unlessAborted(configure(work, action, ready), signal);
   const podConfig = sandboxConfig(work.pod, sandbox.attempt, node.config, node.machine.dns, () => {});
   const id = await step(
@@ -72,6 +86,7 @@ async function begin(work: PodWork, action: StartAction, owner: EventOwner, sign
     () => runtime.createContainer(sandbox.id, config, podConfig),
     () => images.forget(ready.reference),
   );
+  passed('CreateContainer');
   const made = createdStatus(id, sandbox.id, config, ready, env.clock.now());
   work.adopt(made, owner);
   if (signal.aborted) {
@@ -85,9 +100,13 @@ async function begin(work: PodWork, action: StartAction, owner: EventOwner, sign
     await work.refresh(id);
     throw error;
   }
+  passed('StartContainer');
   work.note('Normal', 'Started', 'Container started', name);
   const { postStart } = container.lifecycle ?? {};
-  if (postStart) await afterStart(work, container, id, signal);
+  if (postStart) {
+    await afterStart(work, container, id, signal);
+    passed('PostStartHook');
+  }
   await work.refresh(id);
 }
 

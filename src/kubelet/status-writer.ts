@@ -6,6 +6,7 @@ import { Pod } from '../api/kinds/core/pod.ts';
 import { sameJson } from '../api/same-json.ts';
 import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
+import { statusSpan } from './action-span.ts';
 import { OWNED_CONDITIONS } from './pod-conditions.ts';
 
 /** Changes nobody waits for may ride along with the next one for this long. */
@@ -128,7 +129,10 @@ export class StatusWriter {
     const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED_CONDITIONS.has(c.type));
     const own = (status.conditions ?? []).filter((c) => OWNED_CONDITIONS.has(c.type));
     const body: Pod = { ...pod, status: { ...status, conditions: [...foreign, ...own] } };
-    const result = await this.#client.update(Pod, body, { subresource: 'status', signal: this.#signal });
+    const span = statusSpan(this.#env.tracer, body);
+    const client = this.#client.within(span);
+    const writing = client.update(Pod, body, { subresource: 'status', signal: this.#signal });
+    const result = await (span ? writing.finally(() => span.finish()) : writing);
     this.version = result.metadata.resourceVersion ?? '';
     this.observe(result);
   }

@@ -8,6 +8,7 @@ import { keyOf } from '../api/object.ts';
 import { sleep, type Env } from '../base/env.ts';
 import type { InformerFactory, Lister } from '../client/informer.ts';
 import { FrontendClaims } from './frontend-claims.ts';
+import { proxySpans } from './proxy-spans.ts';
 import { keepSlots, planService, type ProxyNode } from './plan.ts';
 import { frontendKey, type Rule, type RuleChange, type RuleSink } from './rule-set.ts';
 
@@ -43,7 +44,8 @@ class ServiceProxy {
   /** Service -> its rules as the kernel has them (or is about to). */
   readonly #rules = new Map<string, ReadonlyMap<string, Rule>>();
   readonly #claims = new FrontendClaims();
-  readonly #dirty = new Set<string>();
+  /** Services to plan, each with the revision that was the first to ask for it. */
+  readonly #dirty = new Map<string, number>();
   #node: ProxyNode;
   #full = true;
   #wake: (() => void) | undefined;
@@ -62,9 +64,9 @@ class ServiceProxy {
     await Promise.all([services.synced, slices.synced, nodes.synced]);
     const stop = [
       nodes.on((node) => this.#onNode(node)),
-      services.on((service, old) => this.#touch(keyOf((service ?? old)!))),
+      services.on((service, old) => this.#touch(keyOf((service ?? old)!), services.revision)),
       slices.on((slice, old) => {
-        for (const key of [...serviceKeyOf(slice), ...serviceKeyOf(old)]) this.#touch(key);
+        for (const key of [...serviceKeyOf(slice), ...serviceKeyOf(old)]) this.#touch(key, slices.revision);
       }),
     ];
     signal.addEventListener('abort', () => this.#wake?.(), { once: true });
@@ -94,8 +96,8 @@ class ServiceProxy {
     for (const unsubscribe of stop) unsubscribe();
   }
 
-  #touch(key: string): void {
-    this.#dirty.add(key);
+  #touch(key: string, revision: number): void {
+    if (!this.#dirty.has(key)) this.#dirty.set(key, revision);
     this.#wake?.();
   }
 
@@ -116,18 +118,20 @@ class ServiceProxy {
     const began = env.clock.monotonic();
     const full = this.#full;
     const keys = full ? [...this.#rules.keys(), ...sources.services.list().map(keyOf)] : [];
-    for (const key of keys) this.#dirty.add(key);
+    for (const key of keys) if (!this.#dirty.has(key)) this.#dirty.set(key, 0);
+    const asked = new Map(this.#dirty);
     this.#full = false;
     const changes: RuleChange[] = [];
     // Planning one Service may free a frontend that another waits for: that one is then dirty, and planned as well.
     while (this.#dirty.size) {
-      const batch = [...this.#dirty];
+      const batch = [...this.#dirty.keys()];
       this.#dirty.clear();
       for (const key of batch) changes.push(...this.#plan(key, sources));
     }
     if (full) await sink.replace([...this.#rules.values()].flatMap((rules) => [...rules.values()]));
     else if (changes.length) await sink.change(merge(changes));
     else return;
+    if (env.tracer) proxySpans(env.tracer, asked, began);
     let rules = 0;
     for (const ofService of this.#rules.values()) rules += ofService.size;
     observe?.({ rules, changes: changes.length, ms: env.clock.monotonic() - began });
@@ -144,7 +148,7 @@ class ServiceProxy {
       planned.map((rule) => frontendKey(rule.frontend)),
     );
     if (lost.length) this.#options.env.log.child('proxy').warn('another Service has this address', { key, lost });
-    for (const waiting of freed) this.#dirty.add(waiting);
+    for (const waiting of freed) this.#dirty.set(waiting, 0);
     for (const rule of planned) {
       const frontend = frontendKey(rule.frontend);
       if (owned.has(frontend)) after.set(frontend, settle(rule, before.get(frontend)));

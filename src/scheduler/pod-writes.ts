@@ -3,6 +3,7 @@
 import { isReason } from '../api/errors.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { rfc3339, type Env } from '../base/env.ts';
+import type { Span } from '../base/trace.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/event-recorder.ts';
 
@@ -33,10 +34,10 @@ export class PodWrites {
   }
 
   /** Rejects when the API refuses. */
-  async bind(pod: Pod, node: string): Promise<void> {
+  async bind(pod: Pod, node: string, span?: Span): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
     const target = { kind: 'Node', name: node };
-    await this.#client.do({
+    await this.#client.within(span).do({
       verb: 'create',
       group: '',
       version: 'v1',

@@ -10,6 +10,7 @@ import { sameJson } from '../api/same-json.ts';
 import { sleep, type Env } from '../base/env.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { onAbort } from '../base/on-abort.ts';
+import type { Span } from '../base/trace.ts';
 import type { Client } from '../client/client.ts';
 import { createEventRecorder } from '../client/event-recorder.ts';
 import type { InformerFactory } from '../client/informer.ts';
@@ -22,6 +23,7 @@ import { PodWrites } from './pod-writes.ts';
 import { findVictims } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
 import { schedulerMetrics } from './scheduler-metrics.ts';
+import { schedulingSpan } from './scheduling-span.ts';
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -180,15 +182,18 @@ class Scheduler {
     this.#nominations.delete(uid);
     this.#state.assume(pod, placement.node);
     this.#binding++;
-    void this.#bind(pod, placement.node);
+    const { tracer } = this.#env;
+    void this.#bind(pod, placement.node, tracer && schedulingSpan(tracer, pod, placement.node, began));
   }
 
-  async #bind(pod: Pod, node: string): Promise<void> {
+  async #bind(pod: Pod, node: string, span: Span | undefined): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
     try {
-      await this.#writes.bind(pod, node);
+      await this.#writes.bind(pod, node, span);
+      span?.finish();
       this.#queue.done(uid);
     } catch (error) {
+      span?.finish(error);
       this.#state.forget(uid);
       // Pods that waited for the room this one took may have it.
       this.#queue.event('PodDelete');

@@ -44,18 +44,22 @@ export function admissionOf(call: Call, operation: AdmissionOperation, kind: Any
   });
   return {
     async mutate(object, old) {
+      const began = call.span?.now() ?? 0;
       let shared: AdmissionRequest | undefined;
       for (const plugin of mutating) {
         const admitted = plugin.admit!((shared ??= request(object, old)));
         if (admitted) await admitted;
       }
+      call.span?.phase('admission', began);
     },
     async validate(object, old) {
+      const began = call.span?.now() ?? 0;
       let shared: AdmissionRequest | undefined;
       for (const plugin of validating) {
         const validated = plugin.validate!((shared ??= request(object, old)));
         if (validated) await validated;
       }
+      call.span?.phase('validating admission', began);
     },
   };
 }

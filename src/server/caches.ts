@@ -5,6 +5,7 @@ import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { Logger } from '../base/log.ts';
+import type { Span } from '../base/trace.ts';
 import { StoreError, type Entry, type Mutation, type Store, type Value } from '../store/store.ts';
 import { StoreFeed } from '../store/store-feed.ts';
 import { WatchCache, type CacheEvent } from '../store/watch-cache.ts';
@@ -56,17 +57,21 @@ export class Storage {
   }
 
   /** Writes `object` if the stored one still is `expected` (undefined: there is none). Takes `object` over. */
-  async put(object: KubeObject, expected: KubeObject | undefined): Promise<WriteOutcome> {
+  async put(object: KubeObject, expected: KubeObject | undefined, span?: Span): Promise<WriteOutcome> {
     const key = this.key(object.metadata.namespace, object.metadata.name);
     const value = new ObjectValue(object);
+    const began = span?.now() ?? 0;
     const outcome = await this.#write(key, expected, { put: key, value });
+    if (span) wrote(span, object, outcome, began);
     return outcome.ok ? { ...outcome, object: this.#read(value, outcome.revision) } : outcome;
   }
 
   /** Deletes the object if it still is `expected`. */
-  async delete(expected: KubeObject): Promise<WriteOutcome> {
+  async delete(expected: KubeObject, span?: Span): Promise<WriteOutcome> {
     const key = this.key(expected.metadata.namespace, expected.metadata.name);
+    const began = span?.now() ?? 0;
     const outcome = await this.#write(key, expected, { delete: key });
+    if (span) wrote(span, expected, outcome, began);
     return outcome.ok ? { ...outcome, object: expected } : outcome;
   }
 
@@ -90,6 +95,23 @@ export class Storage {
       throw translateStoreError(error);
     }
   }
+}
+
+/** What has been written, for those who follow its life. */
+function wrote(
+  span: Span,
+  { metadata }: KubeObject,
+  outcome: { readonly ok: boolean; readonly revision?: number },
+  began: number,
+): void {
+  span.phase('store', began);
+  if (outcome.revision === undefined) return;
+  span.namespace = metadata.namespace ?? '';
+  span.objectName = metadata.name;
+  span.uid = metadata.uid;
+  span.owner = metadata.ownerReferences?.find((owner) => owner.controller)?.uid ?? '';
+  span.generation = metadata.generation ?? 0;
+  span.wrote(outcome.revision);
 }
 
 export interface CachesOptions {

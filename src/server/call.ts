@@ -6,6 +6,7 @@ import type { NodeConnector } from '../api/node-api.ts';
 import type { KubeObject } from '../api/object.ts';
 import type { ApiOp, ApiResult, Verb } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
+import type { Span } from '../base/trace.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import type { Authorizer } from './authorizer.ts';
 import type { Caches } from './caches.ts';
@@ -46,6 +47,8 @@ export interface Call {
   readonly signal: AbortSignal | undefined;
   /** Texts for Warning headers, in order, without repetition. */
   readonly warnings: Set<string>;
+  /** Of a write, where spans are kept. */
+  readonly span?: Span | undefined;
 }
 
 /** Answers one subresource (key `pods/binding`, `deployments.apps/rollback`) or one virtual kind (`tokenreviews.authentication.k8s.io`). */

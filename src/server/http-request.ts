@@ -4,6 +4,7 @@ import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { ApiOp, OpOptions, PatchType, UserInfo } from '../api/op.ts';
 import type { Random } from '../base/env.ts';
+import { parseTraceparent } from '../base/trace.ts';
 import { decodeObject, decodePatch, patchTypeOf, type DecodedBody } from './http-body.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { deleteOptionsOf, queryOptions } from './query-options.ts';
@@ -49,6 +50,7 @@ export async function readOp(
   }
   const { group, version, resource, namespace, name, subresource } = route;
   const userAgent = exchange.headers['user-agent'];
+  const trace = exchange.headers['traceparent'] ? parseTraceparent(exchange.headers['traceparent']) : undefined;
   return {
     verb,
     group,
@@ -63,6 +65,7 @@ export async function readOp(
     ...(decoded && decoded.warnings.length > 0 ? { decodeWarnings: decoded.warnings } : {}),
     ...(patchType ? { patchType } : {}),
     ...(userAgent ? { userAgent } : {}),
+    ...(trace ? { trace } : {}),
     ...(verb === 'connect' ? { connect: connectOf(exchange, route) } : {}),
   };
 }

@@ -6,6 +6,7 @@ import type { AnyKind } from '../api/kind.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { ApiOp, ApiResult, Transport, UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
+import type { Span } from '../base/trace.ts';
 import type { AdmissionPlugin } from './admission.ts';
 import { requireAllowed } from './authorize.ts';
 import { decodeBody, matchNamespace } from './body.ts';
@@ -14,6 +15,7 @@ import { handlerKey, NOT_ALLOWED, type Allocator, type Call, type Handler, type 
 import { prefixOf, type Caches } from './caches.ts';
 import { expireEvents } from './event-expiry.ts';
 import { KindRegistry, storageKind } from './kind-registry.ts';
+import { spanOf } from './request-span.ts';
 import { subresourceHandlers } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
 import { remove, removeCollection } from './verbs/delete.ts';
@@ -80,17 +82,20 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const stopExpiry = options.eventTtl === 0 ? undefined : expireEvents(core.caches, env, options.eventTtl);
   const handle = async (op: ApiOp, { signal }: { readonly signal?: AbortSignal } = {}): Promise<ApiResult> => {
     const began = options.observe ? env.clock.monotonic() : 0;
+    const span = env.tracer && spanOf(env.tracer, op);
     const done = (outcome: { result?: ApiResult; error?: StatusError }) =>
       options.observe?.(op, { ...outcome, ms: env.clock.monotonic() - began });
     try {
       options.audit?.(op);
-      const result = await dispatch(core, op, signal);
+      const result = await dispatch(core, op, signal, span);
+      span?.finish();
       done({ result });
       return result;
     } catch (thrown) {
       const error = statusErrorOf(thrown, () =>
         log.error('unexpected error', { ...describe(op), error: stackOf(thrown) }),
       );
+      span?.finish(error);
       done({ error });
       throw error;
     }
@@ -117,12 +122,17 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
 
 const NOT_FOUND = 'the server could not find the requested resource';
 
-async function dispatch(server: ServerCore, op: ApiOp, signal: AbortSignal | undefined): Promise<ApiResult> {
+async function dispatch(
+  server: ServerCore,
+  op: ApiOp,
+  signal: AbortSignal | undefined,
+  span: Span | undefined,
+): Promise<ApiResult> {
   if (signal?.aborted) throw new StatusError('Timeout', 'context canceled', undefined, 499);
   requireAllowed(server.authorizer, op);
   const kind = server.kinds.byResource(op.group, op.version, op.resource);
   if (!kind) throw new StatusError('NotFound', NOT_FOUND, {});
-  const call: Call = { op, kind, server, signal, warnings: new Set() };
+  const call: Call = { op, kind, server, signal, warnings: new Set(), span };
   const verb = verbOf(call);
   const result = await (kind.virtual ? verb({ ...call, op: { ...op, body: virtualBody(call) } }) : verb(call));
   if (call.warnings.size === 0 || result.type !== 'object') return result;

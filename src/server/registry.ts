@@ -76,7 +76,7 @@ async function storeNew(
     let existing = storage.get(metadata.namespace, metadata.name);
     if (!existing) {
       if (call.op.options.dryRun) return withoutVersion(object);
-      const outcome = await storage.put(kind.storedAs ? kind.storedAs.to(object) : object, undefined);
+      const outcome = await storage.put(kind.storedAs ? kind.storedAs.to(object) : object, undefined, call.span);
       if (outcome.ok) return formOf(kind, outcome.object);
       existing = outcome.current;
     }
@@ -235,10 +235,10 @@ async function replace(
     const next = kind.storedAs ? kind.storedAs.to(draft) : draft;
     if (call.op.options.dryRun) return { ok: true, object: next };
     if (deletionComplete(kind, draft)) {
-      const outcome = await storage.delete(stored);
+      const outcome = await storage.delete(stored, call.span);
       return outcome.ok ? { ok: true, object: next } : outcome;
     }
-    return await storage.put(next, stored);
+    return await storage.put(next, stored, call.span);
   } finally {
     allocation?.release();
   }

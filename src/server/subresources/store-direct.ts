@@ -24,7 +24,7 @@ export async function changeStored<T extends KubeObject>(
     if (!next) return stored;
     if (call.op.options.dryRun) return next;
     // The store takes the metadata over.
-    const outcome = await storage.put({ ...next, metadata: { ...next.metadata } }, stored);
+    const outcome = await storage.put({ ...next, metadata: { ...next.metadata } }, stored, call.span);
     if (outcome.ok) return outcome.object as T;
     stored = outcome.current as T | undefined;
   }

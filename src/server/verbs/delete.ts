@@ -91,11 +91,11 @@ export async function deleteObject(
     if (options.dryRun) return { object: plan.step === 'mark' ? plan.object : old, gone: plan.step === 'remove' };
     if (plan.step === 'mark') {
       const next = kind.storedAs ? kind.storedAs.to(plan.object) : plan.object;
-      const outcome = await storage.put({ ...next, metadata: { ...next.metadata } }, stored);
+      const outcome = await storage.put({ ...next, metadata: { ...next.metadata } }, stored, call.span);
       if (outcome.ok) return { object: formOf(kind, outcome.object), gone: false };
       stored = outcome.current;
     } else {
-      const outcome = await storage.delete(stored);
+      const outcome = await storage.delete(stored, call.span);
       if (outcome.ok) return { object: old, gone: true };
       stored = outcome.current;
     }
