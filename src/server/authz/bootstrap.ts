@@ -8,11 +8,13 @@ import type {
   Subject,
 } from '../../api/generated/rbac-v1.ts';
 import type { AnyKind } from '../../api/kind.ts';
+import { aggregatedRules } from '../../api/kinds/rbac/aggregation.ts';
 import { ClusterRoleBinding } from '../../api/kinds/rbac/cluster-role-binding.ts';
 import { ClusterRole } from '../../api/kinds/rbac/cluster-role.ts';
 import { RoleBinding } from '../../api/kinds/rbac/role-binding.ts';
 import { Role } from '../../api/kinds/rbac/role.ts';
 import type { Draft, KubeObject } from '../../api/object.ts';
+import { sameJson } from '../../api/same-json.ts';
 import { ensureObject } from '../ensure.ts';
 import type { ApiServer } from '../pipeline.ts';
 import { clusterRoleBindings, clusterRoles, roleBindings, roles } from './bootstrap-policy.ts';
@@ -28,7 +30,6 @@ export interface BootstrapRoles {
 /** The namespaces kube-system and kube-public must exist. */
 export async function bootstrapRbac(server: ApiServer, more: BootstrapRoles = {}): Promise<void> {
   const all: [AnyKind, Draft<KubeObject>][] = [
-    ...[...clusterRoles, ...(more.clusterRoles ?? [])].map((o): [AnyKind, Draft<KubeObject>] => [ClusterRole, o]),
     ...[...clusterRoleBindings, ...(more.clusterRoleBindings ?? [])].map((o): [AnyKind, Draft<KubeObject>] => [
       ClusterRoleBinding,
       o,
@@ -36,13 +37,29 @@ export async function bootstrapRbac(server: ApiServer, more: BootstrapRoles = {}
     ...roles.map((o): [AnyKind, Draft<KubeObject>] => [Role, o]),
     ...roleBindings.map((o): [AnyKind, Draft<KubeObject>] => [RoleBinding, o]),
   ];
-  await Promise.all(all.map(([kind, object]) => ensure(server, kind, object)));
+  await Promise.all([
+    ...withAggregates([...clusterRoles, ...(more.clusterRoles ?? [])]).map((role) => ensure(server, ClusterRole, role)),
+    ...all.map(([kind, object]) => ensure(server, kind, object)),
+  ]);
+}
+
+/**
+ * A new cluster's aggregated roles are made complete, so that they hold from the first moment and nobody writes them
+ * thrice; later they are the controller's.
+ */
+function withAggregates(all: readonly Draft<ClusterRoleObject>[]): readonly Draft<ClusterRoleObject>[] {
+  for (;;) {
+    const next = all.map((role) => (role.aggregationRule ? { ...role, rules: aggregatedRules(role, all) } : role));
+    if (sameJson(next, all)) return all;
+    all = next;
+  }
 }
 
 function ensure(server: ApiServer, kind: AnyKind, wanted: Draft<KubeObject>): Promise<unknown> {
-  return ensureObject<KubeObject>(server, kind, wanted, (existing) =>
-    existing.metadata.annotations?.[AUTOUPDATE] === 'true' ? withMissing(existing, wanted as Grants) : undefined,
-  );
+  return ensureObject<KubeObject>(server, kind, wanted, (existing) => {
+    if (existing.metadata.annotations?.[AUTOUPDATE] !== 'true' || 'aggregationRule' in wanted) return undefined;
+    return withMissing(existing, wanted as Grants);
+  });
 }
 
 interface Grants {

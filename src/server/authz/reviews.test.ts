@@ -131,6 +131,14 @@ test('what may I', async () => {
   await expect(review(ann, SelfSubjectRulesReview, {})).rejects.toThrow('no namespace on request');
 });
 
+test('aggregated roles are complete from the first moment', () => {
+  const changes = cluster.history().filter((c) => c.resource === 'clusterroles.rbac.authorization.k8s.io');
+  const admin = changes.filter((c) => c.name === 'admin');
+  expect(admin.map((c) => `${c.type} ${c.author?.user}`)).toEqual(['ADDED system:apiserver']);
+  for (const what of ['rolebindings', 'secrets', 'pods/log'])
+    expect(JSON.stringify(admin[0]!.object), what).toContain(what);
+});
+
 test('roles gather what is labelled for them, and give it up again', async () => {
   const { client } = cluster;
   const rules = async (name: string) => JSON.stringify((await client.get(ClusterRole, { name })).rules);
