@@ -169,9 +169,11 @@ export function machineNames(): string[] {
   return [...new Set([hostname(), ...addresses])];
 }
 
+export const LOOPBACK_ADDRESS = '127.0.0.1';
+
 /** The IPv4 address others reach this machine by; loopback when it has no other. */
 export function machineAddress(): string {
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   const outside = all.find((i) => i.family === 'IPv4' && !i.internal && !i.address.startsWith('169.254.'));
-  return outside?.address ?? '127.0.0.1';
+  return outside?.address ?? LOOPBACK_ADDRESS;
 }

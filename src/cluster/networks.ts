@@ -15,6 +15,8 @@ export interface ClusterNetwork {
   readonly apiServiceIp: string;
   readonly dnsIp: string;
   readonly bridge: string;
+  /** The node's, on a machine that has no address but loopback: of the block for tests of devices, RFC 2544. */
+  readonly loneAddress: string;
 }
 
 export function networkOf(slot: number): ClusterNetwork {
@@ -25,6 +27,7 @@ export function networkOf(slot: number): ClusterNetwork {
     apiServiceIp: `10.${96 + slot}.0.1`,
     dnsIp: `10.${96 + slot}.0.10`,
     bridge: `cor${slot}`,
+    loneAddress: `198.18.${slot}.1`,
   };
 }
 

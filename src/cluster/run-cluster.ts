@@ -9,7 +9,8 @@ import { createInformer } from '../client/create-informer.ts';
 import type { DnsServer } from '../host/dns-server.ts';
 import { kubeconfigText } from '../host/kubeconfig.ts';
 import type { KeyPair } from '../host/pki.ts';
-import { machineAddress } from './api-front.ts';
+import { giveAddress } from '../host/cni.ts';
+import { LOOPBACK_ADDRESS, machineAddress } from './api-front.ts';
 import { keepRenewed } from './certificate-renewal.ts';
 import { LOOPBACK, nodeUser, PROXY } from './identities.ts';
 import { dnsAnswers, startNodeDns } from './node-dns.ts';
@@ -51,12 +52,13 @@ export async function startCluster(
   for (const dir of [paths.data, paths.logs, paths.run]) mkdirSync(dir, { recursive: true });
   const network = networkOf(claimSlot(paths));
   const timed = stepTimer(env, steps);
-  const base = { env, cluster: name, paths, network, nodeIP: machineAddress(), clusterDomain: CLUSTER_DOMAIN };
+  const nodeIP = await nodeAddress(options, network);
+  const base = { env, cluster: name, paths, network, nodeIP, clusterDomain: CLUSTER_DOMAIN };
   const realNode = nodes === 'real' ? timed('containerd', startRealNode(base)) : undefined;
   realNode?.catch(() => {});
   const startedAt = Date.now();
   const apis = new Map<string, NodeApi>();
-  const server = await timed('API server', startApi(options, network, apis, signal));
+  const server = await timed('API server', startApi(options, { network, apis, nodeIP, signal }));
   const admin = server.pki.admin();
   writeAdminKubeconfig(options, server, admin);
   const use = async (pair: KeyPair) => {
@@ -81,11 +83,11 @@ export async function startCluster(
   const onRunning = kubeletRuns.resolve;
   const dns = real && clusterDns(options, { server, network, node: real, signal });
   const running = real
-    ? [runReal(real, { env, server, apis, signal, onRunning, onNetwork: dns!.onNetwork })]
+    ? [runReal(real, { env, server, apis, signal, nodeIP, onRunning, onNetwork: dns!.onNetwork })]
     : runSimulated(options, env, server, signal);
   for (const part of running) part.catch((error: unknown) => env.log.error('a node ended with an error', { error }));
   const answers = dns && timed('cluster DNS answers', dns.answers);
-  answers?.catch((error: unknown) => signal.aborted || env.log.error('cluster DNS does not answer', { error }));
+  answers?.catch((error: unknown) => signal.aborted || env.log.error('no cluster DNS', { error }));
   if (options.wait) {
     const count = real ? 1 : options.nodeCount;
     await Promise.all([
@@ -104,7 +106,7 @@ export async function startCluster(
   return { ended };
 }
 
-/** `answers` resolves once the Service's address answers; pods of cluster DNS come on their own time. */
+/** `answers` resolves once its Deployment is applied and the Service's address answers; it does not wait for the pod. */
 function clusterDns(
   { env, paths }: RunClusterOptions,
   parts: {
@@ -118,13 +120,12 @@ function clusterDns(
   const { promise: serving, resolve, reject } = Promise.withResolvers<void>();
   const client = server.plane.clientOf(LOOPBACK, 'coracle-addons');
   const domain = CLUSTER_DOMAIN;
-  const service = applyDnsService(client, network.dnsIp);
-  service
-    .then(() => installDnsPods({ env, client, domain, containerd: node.containerd, paths, nodeName: node.name }))
-    .catch((error: unknown) => signal.aborted || env.log.error('cluster DNS has no pods', { error }));
+  const installed = applyDnsService(client, network.dnsIp).then(() =>
+    installDnsPods({ env, client, domain, containerd: node.containerd, paths, nodeName: node.name }),
+  );
   let before: Promise<DnsServer> | undefined;
   return {
-    answers: Promise.all([service, serving]).then(() => dnsAnswers(env, network.dnsIp, domain, { signal })),
+    answers: Promise.all([installed, serving]).then(() => dnsAnswers(env, network.dnsIp, domain, { signal })),
     onNetwork(address) {
       void before?.then((server) => server.close()).catch(() => {});
       before = startNodeDns({ env, client, nodeName: node.name, address, domain }, { signal });
@@ -133,18 +134,29 @@ function clusterDns(
   };
 }
 
-function startApi(
-  options: RunClusterOptions,
-  network: ClusterNetwork,
-  apis: ReadonlyMap<string, NodeApi>,
-  signal: AbortSignal,
-): Promise<RunningServer> {
+/** A machine with nothing but loopback gets an address of its own: pods could reach nobody at 127.0.0.1. */
+async function nodeAddress({ nodes }: RunClusterOptions, { bridge, loneAddress }: ClusterNetwork): Promise<string> {
+  const address = machineAddress();
+  if (nodes === 'simulated' || address !== LOOPBACK_ADDRESS) return address;
+  await giveAddress(bridge, loneAddress);
+  return loneAddress;
+}
+
+interface ApiContext {
+  readonly network: ClusterNetwork;
+  readonly apis: ReadonlyMap<string, NodeApi>;
+  readonly nodeIP: string;
+  readonly signal: AbortSignal;
+}
+
+function startApi(options: RunClusterOptions, { network, apis, nodeIP, signal }: ApiContext): Promise<RunningServer> {
   const { env, paths, store, port } = options;
   return startServer(
     {
       env,
       dataDir: paths.data,
       store,
+      advertiseAddress: nodeIP,
       bindAddress: '0.0.0.0',
       port,
       serviceCidr: network.serviceCidr,
@@ -180,6 +192,7 @@ interface NodeContext {
   readonly server: RunningServer;
   readonly apis: Map<string, NodeApi>;
   readonly signal: AbortSignal;
+  readonly nodeIP: string;
   readonly onRunning: () => void;
   readonly onNetwork: (address: string) => void;
 }
@@ -188,11 +201,11 @@ const KUBELET_PORT = 10_250;
 
 /** The server of this process calls the node directly; the endpoint is for everybody else. */
 async function runReal(node: RealNode, context: NodeContext): Promise<void> {
-  const { env, server, apis, signal, onRunning, onNetwork } = context;
+  const { env, server, apis, signal, nodeIP, onRunning, onNetwork } = context;
   const { plane, pki } = server;
   apis.set(node.name, node.api);
   const kubelet = plane.clientOf(nodeUser(node.name), 'kubelet');
-  const make = () => pki.kubeletServing(node.name, [node.name, machineAddress()]);
+  const make = () => pki.kubeletServing(node.name, [node.name, nodeIP]);
   const serving = make();
   const { cert, key } = serving;
   const open = (port: number) => openNodeEndpoint({ env, node, client: kubelet, port, cert, key, clientCa: pki.ca });

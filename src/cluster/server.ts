@@ -19,10 +19,11 @@ import { Pki } from '../host/pki.ts';
 import { tokenSigner } from '../host/token-signer.ts';
 import { legacyToken } from '../server/authn/token-issuer.ts';
 import type { AdmissionOptions } from '../server/admission/index.ts';
+import type { ApiServerAddress } from '../server/bootstrap.ts';
 import type { PathHandler } from '../server/http-exchange.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
-import { ApiFront, machineAddress } from './api-front.ts';
+import { ApiFront, LOOPBACK_ADDRESS, machineAddress } from './api-front.ts';
 import { runWheneverElected, type Election } from './elect.ts';
 import { CONTROLLER_MANAGER, SCHEDULER } from './identities.ts';
 import { publishJoinInfo, type JoinInfo } from './join-info.ts';
@@ -148,19 +149,22 @@ function controlPlane(options: ServerOptions, { pki, store, address, handlers, p
     store,
     serviceRanges: { clusterIPs: serviceCidr, ...(nodePorts ? { nodePorts } : {}) },
     handlers,
-    advertise: {
-      addresses: [address],
-      get port() {
-        return port();
-      },
-      clusterIPs: serviceCidr,
-    },
+    // Endpoints cannot be loopback: then there is no Service `kubernetes`, and nobody who could reach it.
+    ...(address === LOOPBACK_ADDRESS ? {} : { advertise: advertised(address, port, serviceCidr) }),
     rootCa: pki.ca,
     controllers: [...pkiControllers(pki, options), ...(options.controllers?.(pki) ?? [])],
     nodeConnector: options.nodeConnector ?? connectorOf(options, pki, () => plane),
   });
   return plane;
 }
+
+const advertised = (address: string, port: () => number, clusterIPs: string): ApiServerAddress => ({
+  addresses: [address],
+  get port() {
+    return port();
+  },
+  clusterIPs,
+});
 
 /** A node of this process is called, others are reached by the address their Node tells. */
 function connectorOf({ env, localNode }: ServerOptions, pki: Pki, plane: () => ControlPlane): NodeConnector {

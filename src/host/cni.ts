@@ -110,11 +110,15 @@ class Network implements PodNetwork {
   close: HostPorts['close'] = (sandboxId) => this.ports.close(sandboxId);
 }
 
-/** Makes the bridge before the first pod does, for rules and settings that name it. */
-async function ensureBridge(bridge: string): Promise<void> {
+async function addBridge(bridge: string): Promise<void> {
   const { code, stderr } = await tryRun('ip', ['link', 'add', 'name', bridge, 'type', 'bridge']);
   if (code !== 0 && !stderr.includes('File exists'))
     throw new Error(`cannot make the bridge ${bridge}: ${stderr.trim()}`);
+}
+
+/** Makes the bridge before the first pod does, for rules and settings that name it. */
+async function ensureBridge(bridge: string): Promise<void> {
+  await addBridge(bridge);
   // Host ports answer on 127.0.0.1 as well; the setting goes with the bridge.
   await writeSysctl(`net.ipv4.conf.${bridge}.route_localnet`, '1');
 }
@@ -134,16 +138,20 @@ async function addressBridge(bridge: string, { podCidr, serviceCidr }: PodRange)
   const address = `${gateway}/${podCidr.split('/')[1]}`;
   const shown = await run('ip', ['-4', '-o', 'address', 'show', 'dev', bridge, 'scope', 'global']);
   for (const [, old] of shown.matchAll(/ inet (\S+) /g))
-    if (old !== address && !old!.endsWith('/32')) await run('ip', ['address', 'delete', old!, 'dev', bridge]);
+    if (old !== address) await run('ip', ['address', 'delete', old!, 'dev', bridge]);
   const commands = [`address replace ${address} dev ${bridge}`, `link set ${bridge} up`];
   if (serviceCidr) commands.push(`route replace ${serviceCidr} dev ${bridge} src ${gateway}`);
   await run('ip', ['-batch', '-'], { input: `${commands.join('\n')}\n` });
 }
 
-/** Gives a machine that has no address but loopback one of its own, on the bridge: it goes with it. */
+/** The interface that holds `giveAddress`'s; the plugin tolerates no second address on the bridge. */
+export const nodeInterface = (bridge: string) => `${bridge}n`;
+
+/** Gives a machine that has no address but loopback one of its own; it goes with the pod network. */
 export async function giveAddress(bridge: string, address: string): Promise<void> {
-  await ensureBridge(bridge);
-  await run('ip', ['-batch', '-'], { input: `address replace ${address}/32 dev ${bridge}\nlink set ${bridge} up\n` });
+  const name = nodeInterface(bridge);
+  await addBridge(name);
+  await run('ip', ['-batch', '-'], { input: `address replace ${address}/32 dev ${name}\nlink set ${name} up\n` });
 }
 
 /** Machines with Docker or a firewall drop what is forwarded unless told: let the pods' bridge pass there. */
@@ -179,6 +187,7 @@ export async function removePodNetwork(options: PodNetworkOptions): Promise<void
   const ports = await tryRun('ip', ['-o', 'link', 'show', 'master', bridge]);
   for (const [, port] of ports.stdout.matchAll(/^\d+: ([^:@]+)/gm)) await tryRun('ip', ['link', 'delete', port!]);
   await tryRun('ip', ['link', 'delete', bridge]);
+  await tryRun('ip', ['link', 'delete', nodeInterface(bridge)]);
   await rm(confDir, { recursive: true, force: true });
   await rm(dataDir, { recursive: true, force: true });
   await releaseSysctls(sysctls);

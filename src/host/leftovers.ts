@@ -2,7 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { cgroupFolders, cgroupProcesses } from './cgroup-tree.ts';
-import { tableName } from './cni.ts';
+import { nodeInterface, tableName } from './cni.ts';
 import { containerdPaths } from './containerd/start.ts';
 import { isBelow, listMounts } from './mounts.ts';
 import { networkResults, type NodeParts } from './node-teardown.ts';
@@ -38,7 +38,7 @@ async function leftMounts(options: LeftoverOptions): Promise<string[]> {
 async function leftNetwork(options: LeftoverOptions): Promise<string[]> {
   const { bridge, sysctls, dataDir } = options.network;
   const links = JSON.parse((await tryRun('ip', ['-j', 'link'])).stdout || '[]') as readonly Link[];
-  const ours = links.filter((link) => link.ifname === bridge || link.master === bridge);
+  const ours = links.filter((link) => [bridge, nodeInterface(bridge)].includes(link.ifname) || link.master === bridge);
   const tables = (await tryRun('nft', ['list', 'tables'])).stdout
     .split('\n')
     .map((line) => line.replace(/^table /, ''));
