@@ -1,7 +1,7 @@
 // Service rules in a real kernel: what a client sees, from pods and from the node itself.
 
 import { execFileSync } from 'node:child_process';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { NftablesSink } from '../src/host/nftables.ts';
 import type { Rule } from '../src/proxy/rule-set.ts';
 import { connect, testNode, type TestNode } from './support/network.ts';
@@ -19,8 +19,22 @@ function rule(pods: readonly { ip: string }[], more: Partial<Rule> = {}): Rule {
   };
 }
 
-const sinkOf = (node: TestNode) =>
-  new NftablesSink({ table: 'cortest', podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16', netns: node.netns });
+let sinks: NftablesSink[] = [];
+function sinkOf(node: TestNode): NftablesSink {
+  const warn = (message: string) => expect.fail(message);
+  const networks = { podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16' };
+  const sink = new NftablesSink({ table: 'cortest', ...networks, netns: node.netns, warn });
+  sinks.push(sink);
+  return sink;
+}
+const nft = (node: TestNode, ...args: string[]) =>
+  execFileSync('nsenter', [`--net=${node.netns}`, 'nft', ...args], { encoding: 'utf8' });
+
+afterEach(async () => {
+  await Promise.all(sinks.map((sink) => sink.close()));
+  sinks = [];
+});
+
 const served = (answers: readonly string[]) => [...new Set(answers.map((a) => a.split(' ')[0]))].sort();
 
 test('a VIP spreads over its pods, from pods and from the node, and a pod reaches itself', async () => {
@@ -50,12 +64,10 @@ test('changes take and give back exactly what they name; nothing left refuses at
   await sink.change([{ before: rule([a, b]), after: rule([b]) }]);
   expect(served(connect(client.netns, VIP, 80, { times: 10 }))).toEqual([b.ip]);
   await sink.change([{ before: rule([b]), after: undefined }]);
-  const elements = execFileSync('nsenter', [`--net=${node.netns}`, 'nft', 'list', 'table', 'ip', 'cortest'], {
-    encoding: 'utf8',
-  });
+  const elements = nft(node, 'list', 'table', 'ip', 'cortest');
   expect(elements).not.toContain('elements');
   await sink.remove();
-  expect(execFileSync('nsenter', [`--net=${node.netns}`, 'nft', 'list', 'tables'], { encoding: 'utf8' })).toBe('');
+  expect(nft(node, 'list', 'tables')).toBe('');
 });
 
 test('node ports, session affinity, UDP', async () => {
@@ -77,4 +89,48 @@ test('node ports, session affinity, UDP', async () => {
   const left = kept === a.ip ? b : a;
   await sink.change([{ before: sticky, after: { ...sticky, backends: [{ ip: left.ip, port: 8080 }] } }]);
   expect(served(connect(client.netns, VIP, 81, { times: 5 }))).toEqual([left.ip]);
+});
+
+test('writing all anew keeps clients with affinity where they are', async () => {
+  await using node = testNode();
+  const [a, b, client] = [node.pod(), node.pod(), node.pod()];
+  await Promise.all([node.serve(a), node.serve(b)]);
+  const sink = sinkOf(node);
+  const sticky = rule([a, b], { affinitySeconds: 600 });
+  await sink.replace([sticky]);
+  const remembered = () => nft(node, 'list', 'map', 'ip', 'cortest', 'vip-sticky').match(/: 0x\d+/)?.[0];
+  connect(client.netns, VIP, 80);
+  const slot = remembered();
+  expect(slot).toBeDefined();
+  await sink.replace([sticky, rule([a], { frontend: { ip: VIP, protocol: 'tcp', port: 82 } })]);
+  expect(remembered()).toBe(slot);
+  expect(served(connect(client.netns, VIP, 82))).toEqual([a.ip]);
+});
+
+test('a table of another shape is replaced', async () => {
+  await using node = testNode();
+  nft(node, 'add table ip cortest; add map ip cortest vip { type ipv4_addr : ipv4_addr; }; add chain ip cortest old');
+  const sink = sinkOf(node);
+  await sink.replace([rule([])]);
+  expect(nft(node, 'list', 'table', 'ip', 'cortest')).not.toContain('old');
+  expect(await sink.intact()).toBe(true);
+});
+
+test('a flushed ruleset and a lost chain show; a refused change leaves everything as it was', async () => {
+  await using node = testNode();
+  const a = node.pod();
+  const sink = sinkOf(node);
+  await sink.replace([rule([a])]);
+  expect(await sink.intact()).toBe(true);
+  const before = nft(node, 'list', 'table', 'ip', 'cortest');
+  const other = rule([a], { frontend: { ip: VIP, protocol: 'tcp', port: 99 } });
+  await expect(sink.change([{ before: other, after: rule([a, a]) }])).rejects.toThrow('No such file');
+  expect(nft(node, 'list', 'table', 'ip', 'cortest')).toBe(before);
+  nft(node, 'flush', 'chain', 'ip', 'cortest', 'refuse-local');
+  nft(node, 'delete', 'chain', 'ip', 'cortest', 'refuse-local');
+  expect(await sink.intact()).toBe(false);
+  await sink.replace([rule([a])]);
+  expect(await sink.intact()).toBe(true);
+  nft(node, 'flush', 'ruleset');
+  expect(await sink.intact()).toBe(false);
 });

@@ -59,7 +59,9 @@ export function controllerManager(flags: Flags, context: ComponentContext): Prom
 
 export async function proxy(flags: Flags, context: ComponentContext): Promise<void> {
   const { env, signal } = context;
+  const log = env.log.child('proxy');
   const sink = new NftablesSink({
+    warn: (message) => log.warn(message),
     table: tableOf(flags),
     podCidr: flags.block('cluster-cidr').text,
     serviceCidr: flags.block('service-cluster-ip-range').text,

@@ -66,8 +66,10 @@ export function nodeParts(cluster: string, paths: ClusterPaths, network: Cluster
   };
 }
 
-function servicesSink(network: ClusterNetwork): NftablesSink {
+function servicesSink(env: Env, network: ClusterNetwork): NftablesSink {
+  const log = env.log.child('proxy');
   return new NftablesSink({
+    warn: (message) => log.warn(message),
     table: servicesTable(network),
     podCidr: network.podCidr,
     serviceCidr: network.serviceCidr,
@@ -81,7 +83,7 @@ export async function removeRealNode(
   paths: ClusterPaths,
   network: ClusterNetwork,
 ): Promise<void> {
-  await servicesSink(network).remove();
+  await servicesSink(env, network).remove();
   await new KernelRoutes(network.podCidr).clear();
   await tearDownNode({ env, ...nodeParts(cluster, paths, network) });
 }
@@ -201,7 +203,7 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
 function runServiceProxy({ options, name }: StartedNode, client: Client, context: { signal: AbortSignal }) {
   const { env, network } = options;
   const informers = createInformerFactory({ client, env }, context);
-  return runProxy({ env, informers, nodeName: name, sink: servicesSink(network) }, context);
+  return runProxy({ env, informers, nodeName: name, sink: servicesSink(env, network) }, context);
 }
 
 function nodeConfig({ options, name, parts }: StartedNode, port: number): KubeletConfig {

@@ -14,6 +14,8 @@ class MemorySink implements RuleSink {
   replaced = 0;
   changed = 0;
   fail = 0;
+  there = true;
+  closed = false;
 
   replace(rules: Iterable<Rule>): Promise<void> {
     return this.#apply(() => {
@@ -40,6 +42,8 @@ class MemorySink implements RuleSink {
     if (this.fail-- > 0) throw new Error('nft is busy');
     work();
   }
+  intact = () => Promise.resolve(this.there);
+  close = () => Promise.resolve(void (this.closed = true));
   to = (frontend: string) => this.rules.get(frontend)?.backends.length;
 }
 
@@ -121,6 +125,32 @@ test('a failed transaction is made good by putting all in place anew', async () 
   await cluster.advance('10s');
   expect(sink.to(VIP)).toBe(2);
   expect(sink.replaced).toBe(2);
+});
+
+test('a change that the kernel refuses is followed at once by all rules, without a pause', async () => {
+  await serve();
+  sink.rules.clear();
+  await deploy(2);
+  expect(sink.to(VIP)).toBe(2);
+  expect(sink.replaced).toBe(2);
+});
+
+test('what somebody else flushed is back within seconds', async () => {
+  await serve();
+  sink.rules.clear();
+  sink.there = false;
+  const { replace } = sink;
+  sink.replace = (rules) => {
+    sink.there = true;
+    return replace.call(sink, rules);
+  };
+  await cluster.advance('15s');
+  expect([sink.to(VIP), sink.replaced]).toEqual([0, 2]);
+  await cluster.advance('5m');
+  expect(sink.replaced).toBe(2);
+  stop.abort();
+  await running;
+  expect(sink.closed).toBe(true);
 });
 
 test('all is put in place anew every hour, unasked', async () => {

@@ -5,7 +5,7 @@ import { Node } from '../api/kinds/core/node.ts';
 import { Service } from '../api/kinds/core/service.ts';
 import { EndpointSlice } from '../api/kinds/discovery/endpoint-slice.ts';
 import { keyOf } from '../api/object.ts';
-import { sleep, type Env } from '../base/env.ts';
+import { sleep, type Env, type Timer } from '../base/env.ts';
 import type { InformerFactory, Lister } from '../client/informer.ts';
 import { FrontendClaims } from './frontend-claims.ts';
 import { proxySpans } from './proxy-spans.ts';
@@ -27,6 +27,8 @@ const FIRST_RETRY = 1_000;
 const LAST_RETRY = 30_000;
 /** The kernel's rules are put in place anew this often, should somebody else have touched them. */
 const FULL_SYNC = 60 * 60_000;
+/** A look this often shows whether somebody else has flushed them. */
+const LOOK = 15_000;
 
 /** Runs until the signal aborts. The rules stay: running connections must outlive a restart. */
 export async function runProxy(options: ProxyOptions, { signal }: { signal: AbortSignal }): Promise<void> {
@@ -48,6 +50,9 @@ class ServiceProxy {
   readonly #dirty = new Map<string, number>();
   #node: ProxyNode;
   #full = true;
+  #look = false;
+  /** How many rules `#rules` holds. */
+  #count = 0;
   #wake: (() => void) | undefined;
 
   constructor(options: ProxyOptions) {
@@ -70,30 +75,56 @@ class ServiceProxy {
       }),
     ];
     signal.addEventListener('abort', () => this.#wake?.(), { once: true });
-    let retry = FIRST_RETRY;
-    let nextFull = env.clock.setTimer(0, () => {});
+    const fullAgain = this.#every(FULL_SYNC, () => (this.#full = true), signal);
+    this.#every(LOOK, () => (this.#look = true), signal);
+    let retry = 0;
     while (!signal.aborted) {
-      const full = this.#full;
+      const began = this.#full;
       try {
+        if (this.#look) await this.#check();
         await this.#sync({ services, slices });
-        retry = FIRST_RETRY;
+        retry = 0;
       } catch (error) {
         env.log.child('proxy').error('cannot write the Service rules', { error });
         this.#full = true;
-        await sleep(env, retry, { signal }).catch(() => {});
-        retry = Math.min(retry * 2, LAST_RETRY);
+        // What failed may be one change of something that is no longer there: all anew, at once, is the cure for that.
+        if (retry || began) await sleep(env, Math.max(retry, FIRST_RETRY), { signal }).catch(() => {});
+        retry = Math.min(Math.max(retry * 2, FIRST_RETRY), LAST_RETRY);
         continue;
       }
-      if (full) {
-        nextFull.cancel();
-        nextFull = env.clock.setTimer(FULL_SYNC, () => this.#again(), { unref: true });
-      }
-      if (this.#dirty.size === 0 && !this.#full && !signal.aborted)
+      if (began) fullAgain();
+      if (this.#dirty.size === 0 && !this.#full && !this.#look && !signal.aborted)
         await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
     }
-    nextFull.cancel();
     for (const unsubscribe of stop) unsubscribe();
+    await this.#options.sink.close();
+  }
+
+  /** Wakes the loop at intervals of `ms` until the signal aborts; what it returns starts the interval anew. */
+  #every(ms: number, due: () => void, signal: AbortSignal): () => void {
+    let timer: Timer | undefined;
+    const again = () => {
+      timer?.cancel();
+      if (signal.aborted) return;
+      const end = () => {
+        due();
+        this.#wake?.();
+        again();
+      };
+      timer = this.#options.env.clock.setTimer(ms, end, { unref: true });
+    };
+    again();
+    signal.addEventListener('abort', () => timer?.cancel(), { once: true });
+    return again;
+  }
+
+  async #check(): Promise<void> {
+    const { env, sink } = this.#options;
+    this.#look = false;
+    if (await sink.intact()) return;
+    env.log.child('proxy').warn('somebody else removed the Service rules: writing them anew');
+    this.#full = true;
   }
 
   #touch(key: string, revision: number): void {
@@ -132,9 +163,7 @@ class ServiceProxy {
     else if (changes.length) await sink.change(merge(changes));
     else return;
     if (env.tracer) proxySpans(env.tracer, asked, began);
-    let rules = 0;
-    for (const ofService of this.#rules.values()) rules += ofService.size;
-    observe?.({ rules, changes: changes.length, ms: env.clock.monotonic() - began });
+    observe?.({ rules: this.#count, changes: changes.length, ms: env.clock.monotonic() - began });
   }
 
   /** Plans one Service; its new rules stand in `#rules`. */
@@ -157,6 +186,7 @@ class ServiceProxy {
     for (const [frontend, rule] of after)
       if (rule !== before.get(frontend)) changes.push({ before: before.get(frontend), after: rule });
     for (const [frontend, rule] of before) if (!after.has(frontend)) changes.push({ before: rule, after: undefined });
+    this.#count += after.size - before.size;
     if (after.size) this.#rules.set(key, after);
     else this.#rules.delete(key);
     return changes;

@@ -42,4 +42,8 @@ export interface RuleSink {
   replace(rules: Iterable<Rule>): Promise<void>;
   /** Applies changes in one transaction. Rejects when nothing was applied. */
   change(changes: readonly RuleChange[]): Promise<void>;
+  /** Whether what was written is still there, as far as that can be told at the cost of a look. */
+  intact(): Promise<boolean>;
+  /** Ends what the sink keeps running; the rules stay. */
+  close(): Promise<void>;
 }

@@ -1,0 +1,36 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { NetShell } from './net-shell.ts';
+
+let shell: NetShell;
+beforeEach(() => void (shell = new NetShell()));
+afterEach(() => shell.close());
+
+test('answers each command with its exit code and both outputs, in order', async () => {
+  const all = await Promise.all([
+    shell.run('cat', 'one\ntwo'),
+    shell.run('echo out; echo err >&2; (exit 3)'),
+    shell.run('true'),
+  ]);
+  expect(all).toEqual([
+    { code: 0, output: 'one\ntwo\n' },
+    { code: 3, output: 'out\nerr\n' },
+    { code: 0, output: '' },
+  ]);
+});
+
+test('carries long input and output, and gives input no meaning', async () => {
+  const input = `$HOME \`id\` '"\\\n${'x'.repeat(300_000)}`;
+  expect((await shell.run('cat', input)).output).toBe(`${input}\n`);
+});
+
+test('a shell that is gone fails what it was doing, and another takes over', async () => {
+  await expect(shell.run('kill -9 $$')).rejects.toThrow('killed by SIGKILL');
+  expect(await shell.run('echo again')).toEqual({ code: 0, output: 'again\n' });
+});
+
+test('what was told before the end is still done', async () => {
+  const last = shell.run('sleep 0.05; echo done');
+  shell.close();
+  expect((await last).output).toBe('done\n');
+  expect((await shell.run('echo new')).output).toBe('new\n');
+});
