@@ -38,15 +38,33 @@ function relevant(pod: Pod): string {
   return [isTerminal(pod), isReady(pod), deletionTimestamp, nodeName, hostname, subdomain, ...ipsOf(pod)].join(' ');
 }
 
+/** Services by one label that they ask for: a pod's Services are found without a look at all of its namespace. */
+const BY_SELECTOR = 'endpoints-selector';
+
+function selectorKey(service: Service): string[] {
+  const selector = selectorOf(service);
+  if (!selector) return [];
+  // The longest value is likely the one that the fewest share: `app=shop-cart` beside `tier=web`.
+  let chosen: string | undefined;
+  for (const key in selector)
+    if (chosen === undefined || selector[key]!.length > selector[chosen]!.length) chosen = key;
+  return [labelKey(service.metadata.namespace, chosen!, selector[chosen!]!)];
+}
+
 /** The keys of the Services that select the pod. */
 export function servicesOf(pod: Pod, view: View): string[] {
-  const services = view.of(ServiceKind).list(pod.metadata.namespace);
-  return services.filter((service) => selects(service, pod)).map(keyOf);
+  const { labels = {}, namespace } = pod.metadata;
+  const services = view.of(ServiceKind);
+  const found: string[] = [];
+  for (const key in labels)
+    for (const service of services.byIndex(BY_SELECTOR, labelKey(namespace, key, labels[key]!)))
+      if (selects(service, pod)) found.push(keyOf(service));
+  return found;
 }
 
 /** Watches Services and their pods; keys are those of Services. */
 export const serviceWatches = [
-  watch({ kind: ServiceKind, keys: 'self' }),
+  watch({ kind: ServiceKind, keys: 'self', indexes: { [BY_SELECTOR]: selectorKey } }),
   watch({
     kind: PodKind,
     indexes: {
