@@ -41,7 +41,7 @@ test('a Deployment is followed to its containers, its Service and back', async (
   await using cluster = await TestCluster.start({ seed: 1, kubelet: 'full' });
   const stop = new AbortController();
   const informers = createInformerFactory({ client: cluster.clientFor(PROXY), env: cluster.env }, stop);
-  const sink = { replace: async () => {}, change: async () => {} };
+  const sink = { replace: async () => {}, change: async () => {}, intact: async () => true, close: async () => {} };
   const proxy = runProxy({ env: cluster.env, informers, nodeName: 'node-1', sink }, stop);
   await cluster.settle();
   await deploy(cluster, 2);
