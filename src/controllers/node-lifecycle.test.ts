@@ -10,7 +10,7 @@ import { TestCluster } from '../cluster/testing.ts';
 import { startControllers } from '../cluster/test-controllers.ts';
 import { nodeIpam } from './node-ipam.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
-import { disruptionOf, taintsOf, type Disruption } from './node-taints.ts';
+import { disruptionOf, evictionPause, taintsOf, type Disruption } from './node-taints.ts';
 import { podGc } from './pod-gc.ts';
 import { evictionTime, taintEviction } from './taint-eviction.ts';
 
@@ -68,6 +68,24 @@ describe('taints of a node', () => {
     ],
   ])('%s', (_, subject, disruption, wanted) => {
     expect(taintsOf(subject, disruption, 0)?.map((t) => `${t.key}:${t.effect}`)).toEqual(wanted);
+  });
+
+  test('one after the other: ten seconds between two nodes of a zone', () => {
+    const losing = (name: string, seconds: number, zone: string) =>
+      node(name, 'Unknown', {
+        zone,
+        spec: {
+          taints: [{ key: UNREACHABLE, effect: 'NoExecute', timeAdded: new Date(seconds * 1000).toISOString() }],
+        },
+      });
+    const self = node('self', 'Unknown', { zone: 'a' });
+    const pause = (...others: NodeObject[]) => evictionPause(self, [self, ...others], 100_000);
+    expect(pause(node('well', 'True', { zone: 'a' }))).toBe(0);
+    expect(pause(losing('n', 97, 'a'), losing('m', 91, 'a'))).toBe(7000);
+    expect(pause(losing('n', 97, 'b'), losing('m', 80, 'a'))).toBe(0);
+    // Of a clock that was put back.
+    expect(pause(losing('n', 3700, 'a'))).toBe(0);
+    expect(evictionPause(losing('self', 50, 'a'), [losing('n', 97, 'a')], 100_000)).toBe(0);
   });
 
   const nodes = (count: number, ready: string, zone: string) =>

@@ -7,12 +7,14 @@ import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { rfc3339 } from '../base/env.ts';
 import { defineController, NOTHING, watch, type Action, type Plan, type View } from '../client/controller.ts';
-import { disruptionOf, readyStatus, taintsOf, type Disruption } from './node-taints.ts';
+import { disruptionOf, evictionPause, readyStatus, taintsOf, type Disruption } from './node-taints.ts';
 
 /** How long a node may be silent before it counts as unreachable (upstream: nodeMonitorGracePeriod). */
 const GRACE_PERIOD = 50_000;
 /** A node that has never said anything gets longer. */
 const STARTUP_GRACE_PERIOD = 60_000;
+/** A node that is not well loses its pods a moment later: what made many fall silent at once can be told apart then. */
+const MANY_TELL = 1_000;
 const LEASES = 'kube-node-lease';
 const CHECKED = ['Ready', 'MemoryPressure', 'DiskPressure', 'PIDPressure'];
 const POD_BY_NODE = 'lifecycle-node';
@@ -24,6 +26,8 @@ interface Memory {
   readonly node: NodeObject;
   /** No pods are evicted before this: Infinity while no node of the cluster is well, a grace period more after that. */
   readonly calmUntil: number;
+  /** Since when it is not well. */
+  readonly unwellSince: number | undefined;
 }
 
 export const nodeLifecycle = defineController({
@@ -69,18 +73,23 @@ export const nodeLifecycle = defineController({
     const lost = silent >= period;
     const conditions = lost ? unknownConditions(node, now) : undefined;
     const seen = conditions ? { ...node, status: { ...node.status, conditions } } : node;
-    const disruption = readyStatus(seen) === 'True' ? 'none' : disruptionOf(seen, view.of(Node).list());
+    const well = readyStatus(seen) === 'True';
+    const nodes = well ? [] : view.of(Node).list();
+    const disruption = well ? 'none' : disruptionOf(seen, nodes);
     const calmUntil = calm(disruption, known?.calmUntil ?? -Infinity, uptime);
-    const calmed = disruption === 'none' && uptime < calmUntil ? 'part' : disruption;
+    const unwellSince = well ? undefined : (known?.unwellSince ?? uptime);
+    const told = unwellSince === undefined ? 0 : unwellSince + MANY_TELL - uptime;
+    const pause = Math.max(calmUntil - uptime, told, evictionPause(seen, nodes, now));
+    const calmed = disruption === 'none' && pause > 0 ? 'part' : disruption;
     const actions: Action[] = known ? [] : [nodeEvent(node, 'RegisteredNode', 'Registered', 'in')];
     // Taints first: they are guarded by the version that the conditions change.
     actions.push(...taintActions(seen, calmed, now));
     if (conditions) actions.push(...tellUnknown(node, conditions));
     if (readyStatus(seen) === 'Unknown') actions.push(...podActions(seen, view, now));
     // A node that answers is looked at again when it would have been silent for too long: a background matter.
-    const again = lost ? calmUntil - uptime : period - silent;
-    const later = again > 0 && again < Infinity ? { again, idle: true } : {};
-    return { actions, memory: { renewed, at, node, calmUntil } satisfies Memory, ...later };
+    const again = Math.min(lost ? Infinity : period - silent, !well && pause > 0 ? pause : Infinity);
+    const later = again < Infinity ? { again, idle: true } : {};
+    return { actions, memory: { renewed, at, node, calmUntil, unwellSince } satisfies Memory, ...later };
   },
 });
 

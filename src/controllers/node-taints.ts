@@ -53,6 +53,26 @@ export function disruptionOf(node: Node, nodes: readonly Node[]): Disruption {
   return partly && nodes.length <= LARGE_CLUSTER ? 'part' : 'none';
 }
 
+/** One node of a zone after the other begins to lose its pods (upstream: nodeEvictionRate, 0.1 a second). */
+const ONE_EVERY = 10_000;
+const loses = (t: Taint) => EVICTING.has(t.key) && t.effect === 'NoExecute';
+
+/** Milliseconds before this node may lose its pods, for another of its zone has only just begun to. */
+export function evictionPause(node: Node, nodes: readonly Node[], now: number): number {
+  if (node.spec?.taints?.some(loses)) return 0;
+  const zone = zoneOf(node);
+  let pause = 0;
+  for (const other of nodes) {
+    if (other.metadata.uid === node.metadata.uid || zoneOf(other) !== zone) continue;
+    for (const taint of other.spec?.taints ?? []) {
+      const age = loses(taint) && taint.timeAdded ? now - Date.parse(taint.timeAdded) : Infinity;
+      // A time from the future tells of a clock that was put back.
+      if (age >= 0) pause = Math.max(pause, ONE_EVERY - age);
+    }
+  }
+  return pause;
+}
+
 const sameTaint = (a: Taint, b: Taint) => a.key === b.key && a.effect === b.effect;
 
 /** What the node's taints should be; undefined when they are. */
@@ -79,5 +99,5 @@ function wantedTaints(node: Node, disruption: Disruption): Taint[] {
 /** In a partial disruption a node that lost its pods already stays as it is. */
 function evicts(node: Node, disruption: Disruption): boolean {
   if (disruption !== 'part') return disruption === 'none';
-  return node.spec?.taints?.some((t) => EVICTING.has(t.key) && t.effect === 'NoExecute') ?? false;
+  return node.spec?.taints?.some(loses) ?? false;
 }

@@ -46,10 +46,14 @@ export class StatusWriter {
     if (versionOf(pod) < versionOf(this.#pod)) return;
     this.#pod = pod;
     if (pod.metadata.resourceVersion === this.version || !this.#written || this.#wanted) return;
-    // Somebody overruled us (a node that seemed lost is back): what we wrote is no longer what is there.
-    if (sameJson(ownStatuses(this.#written), ownStatuses(pod.status))) return;
+    if (!this.#overruled(this.#written)) return;
     this.#written = undefined;
     this.#signature = '';
+  }
+
+  /** Somebody else spoke for us (a node that seemed lost is back): what we wrote is no longer what is there. */
+  #overruled(written: PodStatus): boolean {
+    return !sameJson(ownStatuses(written), ownStatuses(this.#pod.status));
   }
 
   set(status: PodStatus): void {
@@ -97,6 +101,8 @@ export class StatusWriter {
       .then(() => this.#drain())
       .finally(() => {
         this.#writing = undefined;
+        // Asked for between the last look and here.
+        if (this.#wanted && !this.#gone && !this.#signal.aborted) this.#begin();
       });
   }
 
@@ -107,7 +113,8 @@ export class StatusWriter {
       try {
         await this.#write(status);
         this.#written = status;
-        if (this.#wanted === status) this.#wanted = undefined;
+        // The other's word may have come while ours was still on its way back.
+        if (this.#wanted === status && !this.#overruled(status)) this.#wanted = undefined;
         pause = RETRY.first;
       } catch (error) {
         if (this.#signal.aborted) return;
