@@ -1,84 +1,85 @@
-// How much a pod's start costs over the bare runtime calls: one after the other, and many at once. The floor is
-// RunPodSandbox, CreateContainer and StartContainer with the same configuration, measured in the same run.
+// What pods cost over the runtime calls they consist of: alone and in crowds, their start and their end, bare and as
+// pods in turns. `node bench/pod-start.ts [kubelet|cluster] [1,10,100] [rounds] [widths of bare]`: through a kubelet in this
+// process, or through a whole cluster over HTTPS. Run it on a quiet machine.
 
-import { cpuUsage } from 'node:process';
-import type { Pod as PodObject } from '../src/api/generated/core-v1.ts';
-import { Pod } from '../src/api/kinds/core/pod.ts';
-import { startRealKubelet } from '../test/fixtures/real-kubelet.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BarePods } from './pods/bare.ts';
+import { clusterWorld, GRACE_SECONDS, kubeletWorld, PodCrowd, type PodWorld } from './pods/crowds.ts';
 
-const SLEEP = 'sleep 100000';
-const rounds = Number(process.argv[2] ?? 15);
-const crowd = Number(process.argv[3] ?? 50);
+const [which = 'kubelet', crowds = '1,10,100', rounds = '', widths = ''] = process.argv.slice(2);
+const TEMPLATE = 'template';
+const ROUNDS: Readonly<Record<string, number>> = { '1': 11, '10': 5 };
 
-const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const isReady = (pod: PodObject | undefined) =>
-  pod?.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True';
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 
-const kubelet = await startRealKubelet('kb', '10.197.0.0/24');
-const { runtime } = kubelet.node.containerd;
-
-async function bare(name: string): Promise<() => Promise<void>> {
-  const { sandboxId } = await kubelet.node.run(name, SLEEP);
-  return async () => {
-    await runtime.stopSandbox(sandboxId);
-    await runtime.removeSandbox(sandboxId);
-  };
-}
-
-async function pod(name: string): Promise<() => Promise<void>> {
-  await kubelet.create(name, SLEEP, { terminationGracePeriodSeconds: 0 });
-  await kubelet.until(name, isReady);
-  return async () => {
-    await kubelet.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 1 });
-    await kubelet.until(name, (p) => p === undefined);
-  };
-}
-
-async function timed(work: () => Promise<unknown>): Promise<{ ms: number; cpu: number }> {
+async function timed(work: () => Promise<unknown>): Promise<number> {
   const began = performance.now();
-  const cpu = cpuUsage();
   await work();
-  const { user, system } = cpuUsage(cpu);
-  return { ms: performance.now() - began, cpu: (user + system) / 1000 };
+  return performance.now() - began;
 }
 
-async function settled(): Promise<void> {
-  while ((await runtime.listSandboxes()).length > 0) await new Promise((resolve) => setTimeout(resolve, 50));
+/** Milliseconds of one round; `removed` is later than `gone` for a pod, whose object goes before its sandbox. */
+interface Round {
+  readonly up: number;
+  readonly gone: number;
+  readonly removed: number;
+  readonly cpu: number;
 }
 
+async function bareRound(bare: BarePods, names: readonly string[], width: number): Promise<Round> {
+  const up = await timed(() => bare.start(names, width));
+  await delay(200);
+  const removed = await timed(() => bare.stop(width));
+  await bare.clean();
+  return { up, gone: removed, removed, cpu: 0 };
+}
+
+async function podRound(world: PodWorld, pods: PodCrowd, bare: BarePods, names: readonly string[]): Promise<Round> {
+  const before = world.cpu();
+  const up = await timed(() => pods.start(names));
+  await delay(200);
+  let gone = 0;
+  const removed = await timed(async () => {
+    gone = await timed(() => pods.stop(names));
+    while ((await bare.present()).some((name) => names.includes(name))) await delay(10);
+  });
+  await delay(200);
+  return { up, gone, removed, cpu: world.cpu() - before };
+}
+
+/** The first round of each does not count. */
+async function measure(world: PodWorld, pods: PodCrowd, bare: BarePods, size: number): Promise<void> {
+  const count = Number(rounds || (ROUNDS[size] ?? 2));
+  const lanes = (widths || String(size)).split(',').map(Number);
+  const bares = new Map(lanes.map((width) => [width, [] as Round[]]));
+  const ours: Round[] = [];
+  for (let round = 0; round <= count; round++) {
+    const names = (kind: string) => Array.from({ length: size }, (_, i) => `${kind}-${size}-${round}-${i}`);
+    for (const [width, results] of bares) results.push(await bareRound(bare, names(`bare${width}`), width));
+    ours.push(await podRound(world, pods, bare, names('pod')));
+  }
+  const of = (results: readonly Round[], key: keyof Round) => median(results.slice(1).map((one) => one[key]));
+  const text = (ms: number) => `${ms.toFixed(0)} ms`;
+  const floor = bares.get(size) ?? bares.values().next().value!;
+  const over = (key: keyof Round) => (of(ours, key) / of(floor, key)).toFixed(2);
+  for (const [width, results] of bares) {
+    console.log(`${size} bare, ${width} at a time: up ${text(of(results, 'up'))}, down ${text(of(results, 'removed'))}`);
+  }
+  const [up, gone, removed] = (['up', 'gone', 'removed'] as const).map((key) => `${text(of(ours, key))} (${over(key)})`);
+  const cpu = (of(ours, 'cpu') / size).toFixed(1);
+  console.log(`${size} pods: up ${up}, gone ${gone}, sandbox removed ${removed}; ${cpu} ms of CPU each`);
+}
+
+const world = which === 'cluster' ? await clusterWorld() : await kubeletWorld();
 try {
-  const single: Record<'bare' | 'pod', number[]> = { bare: [], pod: [] };
-  for (let i = 0; i < rounds; i++) {
-    for (const [kind, start] of [
-      ['bare', bare],
-      ['pod', pod],
-    ] as const) {
-      let end!: () => Promise<void>;
-      const { ms } = await timed(async () => (end = await start(`${kind}-${i}`)));
-      if (i > 0) single[kind].push(ms);
-      await end();
-      await settled();
-    }
-  }
-  const floor = median(single.bare);
-  const ours = median(single.pod);
-  console.log(
-    `one pod: runtime ${floor.toFixed(0)} ms, kubelet ${ours.toFixed(0)} ms, ratio ${(ours / floor).toFixed(2)}`,
-  );
-  for (const [kind, start] of [
-    ['bare', bare],
-    ['pod', pod],
-    ['bare', bare],
-    ['pod', pod],
-  ] as const) {
-    const ends: (() => Promise<void>)[] = [];
-    const names = Array.from({ length: crowd }, (_, i) => `${kind}-crowd-${i}-${performance.now().toFixed(0)}`);
-    const { ms, cpu } = await timed(async () => void ends.push(...(await Promise.all(names.map(start)))));
-    console.log(`${crowd} at once: ${kind} ${ms.toFixed(0)} ms (this process ${cpu.toFixed(0)} ms of CPU)`);
-    await Promise.all(ends.map((end) => end()));
-    await settled();
-  }
+  const pods = new PodCrowd(world);
+  await pods.start([TEMPLATE]);
+  const bare = await BarePods.like(world.socket, TEMPLATE, GRACE_SECONDS);
+  for (const size of crowds.split(',')) await measure(world, pods, bare, Number(size));
+  await pods.stop([TEMPLATE]);
+  pods.close();
+  bare.close();
 } finally {
-  const left = await kubelet.remove();
-  if (left.length) console.error('left behind', left);
+  const left = await world.remove();
+  if (left.length > 0) console.error('left behind', left);
 }
