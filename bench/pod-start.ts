@@ -63,15 +63,23 @@ async function measure(world: PodWorld, pods: PodCrowd, bare: BarePods, size: nu
   const floor = bares.get(size) ?? bares.values().next().value!;
   const over = (key: keyof Round) => (of(ours, key) / of(floor, key)).toFixed(2);
   for (const [width, results] of bares) {
-    console.log(`${size} bare, ${width} at a time: up ${text(of(results, 'up'))}, down ${text(of(results, 'removed'))}`);
+    console.log(
+      `${size} bare, ${width} at a time: up ${text(of(results, 'up'))}, down ${text(of(results, 'removed'))}`,
+    );
   }
-  const [up, gone, removed] = (['up', 'gone', 'removed'] as const).map((key) => `${text(of(ours, key))} (${over(key)})`);
+  const [up, gone, removed] = (['up', 'gone', 'removed'] as const).map(
+    (key) => `${text(of(ours, key))} (${over(key)})`,
+  );
   const cpu = (of(ours, 'cpu') / size).toFixed(1);
   console.log(`${size} pods: up ${up}, gone ${gone}, sandbox removed ${removed}; ${cpu} ms of CPU each`);
 }
 
-const world = which === 'cluster' ? await clusterWorld() : await kubeletWorld();
-try {
+/** Ctrl-C, or the end of the time one was given: what was made is taken away all the same. */
+const interrupted = new Promise<never>((_, reject) => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
+});
+
+async function measureAll(world: PodWorld): Promise<void> {
   const pods = new PodCrowd(world);
   await pods.start([TEMPLATE]);
   const bare = await BarePods.like(world.socket, TEMPLATE, GRACE_SECONDS);
@@ -79,7 +87,13 @@ try {
   await pods.stop([TEMPLATE]);
   pods.close();
   bare.close();
+}
+
+const world = which === 'cluster' ? await clusterWorld() : await kubeletWorld();
+try {
+  await Promise.race([measureAll(world), interrupted]);
 } finally {
   const left = await world.remove();
   if (left.length > 0) console.error('left behind', left);
 }
+process.exit();

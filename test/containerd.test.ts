@@ -50,6 +50,8 @@ describe.skipIf(impossible)('containers', () => {
   };
   const finished = async (id: string): Promise<ContainerStatus> => {
     await happened('exited', id);
+    // The status may take a moment longer.
+    await eventually(async () => (await runtime().containerStatus(id))?.state === 'exited');
     return (await runtime().containerStatus(id))!;
   };
 

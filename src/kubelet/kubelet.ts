@@ -27,7 +27,7 @@ import { QosCgroups } from './qos-cgroups.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { TokenSource } from './pod-tokens.ts';
 import { LABELS } from './labels.ts';
-import type { ContainerRuntime, ContainerStatus, RuntimeEvent, SandboxStatus } from './runtime.ts';
+import type { ContainerRuntime, ContainerStatus, EventOwner, RuntimeEvent, SandboxStatus } from './runtime.ts';
 
 export interface KubeletDependencies {
   readonly client: Client;
@@ -72,7 +72,7 @@ class Kubelet {
   readonly #deps: KubeletDependencies;
   readonly #signal: AbortSignal;
   readonly #workers = new Map<string, PodWorker>();
-  readonly #owners = new Map<string, { runtimeEvent(id: string, type: string): void }>();
+  readonly #owners = new Map<string, EventOwner>();
   readonly #taken = new Set<string>();
   #relisting: Promise<void> | undefined;
   #relistAgain = false;

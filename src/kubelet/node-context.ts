@@ -12,7 +12,7 @@ import type { KubeletHost, Machine } from './host.ts';
 import type { ImageManager } from './images.ts';
 import type { NodeObjects } from './node-objects.ts';
 import type { TokenSource } from './pod-tokens.ts';
-import type { ContainerRuntime } from './runtime.ts';
+import type { ContainerRuntime, EventOwner } from './runtime.ts';
 
 export interface NodeContext {
   readonly env: Env;
@@ -38,7 +38,7 @@ export interface NodeContext {
   readonly freed: () => void;
   readonly record: (pod: Pod, note: EventNote) => void;
   /** Tells whose events a container or sandbox ID's are. */
-  readonly register: (id: string, owner: { runtimeEvent(id: string, type: string): void }) => void;
+  readonly register: (id: string, owner: EventOwner) => void;
   readonly unregister: (id: string) => void;
   readonly signal: AbortSignal;
 }

@@ -11,7 +11,8 @@ import { containerNamed } from './pod-spec.ts';
 import type { PodWork } from './pod-work.ts';
 import { cgroupParent } from './resources.ts';
 import { runtimeHandler } from './runtime-class.ts';
-import { SYNC_RETRY, type EventOwner } from './start-container.ts';
+import type { EventOwner } from './runtime.ts';
+import { SYNC_RETRY } from './start-container.ts';
 
 const MOUNT_RETRY = { first: 500, last: 122_000 };
 const REFRESH_RETRY = 30_000;
@@ -134,7 +135,12 @@ export async function killContainer(work: PodWork, action: KillAction, signal: A
   await preStop(work, action, signal);
   if (signal.aborted) return;
   const left = graceSeconds - Math.ceil((env.clock.monotonic() - began) / 1000);
-  await runtime.stopContainer(id, Math.max(left, Math.min(LEAST_SECONDS, graceSeconds)));
+  work.stopping.add(id);
+  try {
+    await runtime.stopContainer(id, Math.max(left, Math.min(LEAST_SECONDS, graceSeconds)));
+  } finally {
+    work.stopping.delete(id);
+  }
   if (!signal.aborted) await work.refresh(id, true);
 }
 

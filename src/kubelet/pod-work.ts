@@ -3,6 +3,7 @@
 
 import type { Container } from '../api/generated/core-v1.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
+import { sleep } from '../base/env.ts';
 import type { EventNote } from '../client/controller.ts';
 import type { BackoffEntry } from './backoff.ts';
 import { decodeText } from './bytes.ts';
@@ -19,15 +20,15 @@ import { PodResizer } from './pod-resizer.ts';
 import { PodTokens, type TokenSource } from './pod-tokens.ts';
 import { ContainerProbes } from './probes.ts';
 import { pullSecrets } from './pull-secrets.ts';
-import type { ContainerStatus, SandboxStatus } from './runtime.ts';
+import type { ContainerStatus, EventOwner, SandboxStatus } from './runtime.ts';
 import type { VolumeContext } from './volumes/plugin.ts';
 import { PodVolumes } from './volumes/pod-volumes.ts';
 
 const NOTHING: ProbeVerdict = {};
 const MESSAGE_BYTES = 4096;
 const FALLBACK = { lines: 80, bytes: 2048 };
-/** The runtime tells of an exit a moment before it can say how it went. */
-const RECHECKS = 8;
+/** The runtime tells of an exit a moment before it can say how it went: milliseconds between looks, and how many. */
+const RECHECK = { first: 2, last: 1_000, times: 30 };
 
 export class PodWork {
   readonly node: NodeContext;
@@ -42,6 +43,8 @@ export class PodWork {
   readonly objects: PodObjects;
   readonly #token: TokenSource;
   readonly #probes = new Map<string, ContainerProbes>();
+  /** Containers whose StopContainer is under way: its answer says that they have ended. */
+  readonly stopping = new Set<string>();
   readonly #refreshing = new Map<string, { readonly exited: boolean; readonly done: Promise<void> }>();
   readonly resizer: PodResizer;
   /** As the API has it, but with the resources it holds. */
@@ -127,7 +130,7 @@ export class PodWork {
   }
 
   /** Takes in a container that runs: its events are ours, its probes begin. */
-  adopt(container: ContainerStatus, register: { runtimeEvent(id: string, type: string): void }): void {
+  adopt(container: ContainerStatus, register: EventOwner): void {
     this.node.register(container.id, register);
     this.runtime.put(container);
     this.#syncProbes(container);
@@ -141,7 +144,7 @@ export class PodWork {
     sandboxes: readonly SandboxStatus[],
     containers: readonly ContainerStatus[],
     began: number,
-    owner: { runtimeEvent(id: string, type: string): void },
+    owner: EventOwner,
   ): Promise<void> {
     const gone = this.runtime.all().filter((c) => c.createdAt < began && !containers.some((l) => l.id === c.id));
     for (const { id } of gone) this.forget(id);
@@ -186,16 +189,34 @@ export class PodWork {
   }
 
   async #refresh(id: string, exited: boolean): Promise<void> {
-    const { runtime, env } = this.node;
-    let status = await runtime.containerStatus(id);
-    let checks = exited ? RECHECKS : 0;
-    for (let ms = 10; checks > 0 && status?.state === 'running'; ms *= 2) {
-      checks--;
-      await new Promise<void>((resolve) => void env.clock.setTimer(ms, resolve));
-      status = await runtime.containerStatus(id);
-    }
+    const { runtime } = this.node;
+    const over = ({ state }: ContainerStatus) => state !== 'running' && state !== 'created';
+    const status = await this.#look(() => runtime.containerStatus(id), exited ? over : undefined);
     if (!status) this.forget(id);
     else await this.take(status);
+  }
+
+  /** Asks the runtime about a sandbox that has ended, or soon will have as far as it knows. */
+  async refreshSandbox(id: string): Promise<void> {
+    const { runtime } = this.node;
+    const status = await this.#look(
+      () => runtime.sandboxStatus(id),
+      ({ state }) => state === 'notready',
+    );
+    if (status) this.runtime.putSandbox(status);
+    else this.runtime.removeSandbox(id);
+  }
+
+  /** Asks once, or until the answer fits; what does not come true in half a minute is given back as it is. */
+  async #look<T>(ask: () => Promise<T | undefined>, fits?: (answer: T) => boolean): Promise<T | undefined> {
+    const { env, signal } = this.node;
+    let { first: ms, times } = RECHECK;
+    for (;;) {
+      const answer = await ask();
+      if (answer === undefined || !fits || fits(answer) || --times === 0) return answer;
+      await sleep(env, ms, { signal });
+      ms = Math.min(ms * 2, RECHECK.last);
+    }
   }
 
   /** Takes in what the runtime says of a container, with its last words if it is over. */

@@ -5,7 +5,7 @@ import { isReason } from '../api/errors.ts';
 import { sameJson } from '../api/same-json.ts';
 import type { PodStatus } from '../api/generated/core-v1.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
-import type { Timer } from '../base/env.ts';
+import { sleep, type Timer } from '../base/env.ts';
 import type { Span } from '../base/trace.ts';
 import { actionSpan } from './action-span.ts';
 import { CRASH_LOOP, nextBackoff } from './backoff.ts';
@@ -26,7 +26,7 @@ import {
 } from './pod-actions.ts';
 import { graceOf, isTerminal, podText } from './pod-spec.ts';
 import { PodWork } from './pod-work.ts';
-import type { ContainerStatus, SandboxStatus } from './runtime.ts';
+import type { ContainerStatus, RuntimeEvent, SandboxStatus } from './runtime.ts';
 import { startContainer } from './start-container.ts';
 import { podStatus, rejectedStatus } from './status.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -41,6 +41,8 @@ interface Running {
 
 /** Milliseconds: the first crash back-off, and the usual period of probes. */
 const BACKGROUND_WAIT = 10_000;
+/** Milliseconds until the runtime has surely taken note of what it has just told of. */
+const OOM_NOTED = 20;
 /** Milliseconds for which a new pod's way to its first container is not told: most are through sooner. */
 const FIRST_WORD = 5;
 
@@ -142,13 +144,33 @@ export class PodWorker {
     this.wake();
   }
 
-  runtimeEvent(id: string, type: string): void {
-    if (type !== 'exited' && type !== 'deleted') return;
-    const sandbox = this.#work.runtime.sandboxes.find((s) => s.id === id);
-    const known = this.#work.runtime.find(id);
-    if (type === 'deleted' && (sandbox ? sandbox.state !== 'ready' : known?.state !== 'running')) return;
-    const look = sandbox ? this.#refreshSandbox(id) : this.#work.refresh(id, true);
-    look.then(() => this.wake()).catch((error: unknown) => this.#mishap('cannot read its state', error));
+  runtimeEvent(id: string, type: RuntimeEvent['type']): void {
+    this.#lookAfter(id, type)
+      .then((changed) => changed && this.wake())
+      .catch((error: unknown) => this.#mishap('cannot read its state', error));
+  }
+
+  /** Resolves to whether there is something new. What we ourselves are ending tells it by the answer of that call. */
+  async #lookAfter(id: string, type: RuntimeEvent['type']): Promise<boolean> {
+    const work = this.#work;
+    const sandbox = work.runtime.sandboxes.find((s) => s.id === id);
+    if (sandbox) {
+      const stopping = this.#running.get('sandbox')?.action;
+      if (type !== 'exited' || sandbox.state !== 'ready') return false;
+      if (stopping?.do === 'stopSandbox' && stopping.id === id) return false;
+      await work.refreshSandbox(id);
+      return true;
+    }
+    const over = work.runtime.find(id)?.state === 'exited';
+    if (type === 'oom') {
+      // What killed a container may become known after its end.
+      if (!over) return false;
+      await sleep(this.#node.env, OOM_NOTED, { signal: this.#node.signal });
+    } else if (over || work.stopping.has(id)) {
+      return false;
+    }
+    await work.refresh(id, true);
+    return true;
   }
 
   wake(): void {
@@ -275,12 +297,6 @@ export class PodWorker {
         this.wake();
       })
       .catch((error: unknown) => this.#mishap('worker failed', error));
-  }
-
-  async #refreshSandbox(id: string): Promise<void> {
-    const status = await this.#node.runtime.sandboxStatus(id);
-    if (status) this.#work.runtime.putSandbox(status);
-    else this.#work.runtime.removeSandbox(id);
   }
 
   #noteDeletion(pod: Pod): void {

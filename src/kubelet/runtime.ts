@@ -145,11 +145,18 @@ export interface Image {
   readonly username: string;
 }
 
-/** A container or sandbox changed state. */
+/**
+ * What happened to a container or sandbox by itself. `exited`: it is over, though its status may show it a moment later;
+ * told more than once at times. `oom`: something of it was killed for want of memory. `lost`: the connection broke and
+ * events may be missing: list again.
+ */
 export interface RuntimeEvent {
-  readonly type: 'created' | 'started' | 'exited' | 'oom' | 'deleted' | 'lost';
-  /** `lost`: the connection broke and events may be missing: list again. */
+  readonly type: 'exited' | 'oom' | 'lost';
   readonly containerId: string;
+}
+
+export interface EventOwner {
+  runtimeEvent(id: string, type: RuntimeEvent['type']): void;
 }
 
 export interface ResourceUsage {

@@ -156,7 +156,6 @@ export class SimulatedRuntime implements ContainerRuntime {
     }
     container.status = { ...container.status, state: 'running', startedAt: now };
     container.started = this.#env.clock.monotonic();
-    this.#emit('started', id);
     if (behaviour.exitAfter === undefined) return;
     const code = behaviour.exitCode ?? 0;
     container.timer = this.#env.clock.setTimer(behaviour.exitAfter, () =>

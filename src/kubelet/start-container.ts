@@ -9,16 +9,12 @@ import type { ReadyImage } from './images.ts';
 import type { StartAction } from './plan-steps.ts';
 import type { PodWork } from './pod-work.ts';
 import { pullSecrets } from './pull-secrets.ts';
-import type { ContainerConfig, ContainerStatus, Mount } from './runtime.ts';
+import type { ContainerConfig, ContainerStatus, EventOwner, Mount } from './runtime.ts';
 import { serviceEnvironment } from './service-env.ts';
 import { StartFailure } from './start-failure.ts';
 
 /** Upstream's pause before a pod that failed to sync is tried again. */
 export const SYNC_RETRY = 10_000;
-
-export interface EventOwner {
-  runtimeEvent(id: string, type: string): void;
-}
 
 /** Resolves when the container runs and its hook is done, when it failed (told in a block), or when `signal` aborts. */
 export async function startContainer(

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { realEnv } from '../../base/real-env.ts';
-import type { ContainerConfig, LinuxSecurity, RuntimeEvent, SandboxConfig } from '../../kubelet/runtime.ts';
+import { drainMicrotasks, VirtualClock } from '../../base/virtual-clock.ts';
+import type { ContainerConfig, LinuxSecurity, SandboxConfig } from '../../kubelet/runtime.ts';
 import { TaskDelete, TaskEvent } from '../containerd/messages.ts';
 import type { GrpcChannel } from '../rpc/grpc.ts';
 import { containerConfigMessage, containerStatusOf, ipsOf, sandboxConfigMessage, signalNumber } from './convert.ts';
-import { eventOf, watchEvents } from './events.ts';
+import { happeningOf, watchEvents } from './events.ts';
 import { execProcess } from './exec.ts';
 import { Cri } from './messages.ts';
 
@@ -181,26 +182,27 @@ const envelope = (topic: string, value: Uint8Array) => ({ namespace: 'k8s.io', t
 const task = (topic: string, containerId: string, id = '') => envelope(topic, TaskEvent.encode({ containerId, id }));
 
 test.each([
-  ['/tasks/create', '/run/bundle', { type: 'created', containerId: 'c' }],
-  ['/tasks/start', '', { type: 'started', containerId: 'c' }],
-  ['/tasks/oom', '', { type: 'oom', containerId: 'c' }],
-  ['/tasks/exit', 'c', { type: 'exited', containerId: 'c' }],
+  ['/tasks/oom', '', { what: 'oom', containerId: 'c' }],
+  ['/tasks/exit', 'c', { what: 'exit', containerId: 'c' }],
   ['/tasks/exit', 'exec-1', undefined],
   ['/tasks/paused', '', undefined],
-])('%s of %s', (topic, id, event) => {
-  expect(eventOf(task(topic, 'c', id))).toEqual(event);
+])('%s of %s', (topic, id, happening) => {
+  expect(happeningOf(task(topic, 'c', id))).toEqual(happening);
 });
+
+const deletion = (id: string) => envelope('/tasks/delete', TaskDelete.encode({ containerId: 'c', id }));
 
 test('/tasks/delete of the container and of an exec', () => {
-  const deleted = (id: string) => eventOf(envelope('/tasks/delete', TaskDelete.encode({ containerId: 'c', id })));
-  expect(deleted('c')).toEqual({ type: 'deleted', containerId: 'c' });
-  expect(deleted('exec-1')).toBeUndefined();
+  expect(happeningOf(deletion('c'))).toEqual({ what: 'delete', containerId: 'c' });
+  expect(happeningOf(deletion(''))).toEqual({ what: 'delete', containerId: 'c' });
+  expect(happeningOf(deletion('exec-1'))).toBeUndefined();
 });
 
-test('events: lost comes first, an exit only when it shows', async () => {
-  const seen: RuntimeEvent[] = [];
+/** What watchEvents tells while its subscription hears what `deliver` is given. */
+async function listening() {
+  const clock = new VirtualClock();
+  const seen: string[] = [];
   const stop = new AbortController();
-  let asked = 0;
   let deliver: (message: unknown) => void = () => {};
   const channel = {
     call: async () => deliver(envelope('/coracle/mark', new Uint8Array())),
@@ -214,20 +216,41 @@ test('events: lost comes first, an exit only when it shows', async () => {
       return new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
     },
   } as unknown as GrpcChannel;
-  const source = { env: realEnv(), channel, hasExited: async () => ++asked >= 3 };
-  const told = new Promise<void>((resolve) => {
-    void watchEvents(
-      source,
-      (event) => {
-        seen.push(event);
-        if (event.type === 'lost') deliver(task('/tasks/exit', 'c', 'c'));
-        if (event.type === 'exited') resolve();
-      },
-      { signal: stop.signal },
-    );
-  });
-  await told;
-  stop.abort();
-  expect(seen.map((event) => event.type)).toEqual(['lost', 'exited']);
-  expect(asked).toBe(3);
+  const watching = watchEvents(
+    { env: { ...realEnv(), clock }, channel },
+    ({ type, containerId }) => seen.push(`${type} ${containerId}`),
+    {
+      signal: stop.signal,
+    },
+  );
+  await drainMicrotasks();
+  return {
+    seen,
+    clock,
+    deliver: (message: unknown) => deliver(message),
+    end: async () => {
+      stop.abort();
+      await watching;
+    },
+  };
+}
+
+test('events: lost comes first, an exit when the task has been deleted too', async () => {
+  const { seen, deliver, end } = await listening();
+  deliver(task('/tasks/exit', 'c', 'c'));
+  expect(seen).toEqual(['lost ']);
+  deliver(deletion('c'));
+  deliver(task('/tasks/oom', 'd'));
+  expect(seen).toEqual(['lost ', 'exited c', 'oom d']);
+  await end();
+});
+
+test('events: an exit is told though nobody deletes the task', async () => {
+  const { seen, deliver, clock, end } = await listening();
+  deliver(task('/tasks/exit', 'c', 'c'));
+  await clock.advance(499);
+  expect(seen).toEqual(['lost ']);
+  await clock.advance(1);
+  expect(seen).toEqual(['lost ', 'exited c']);
+  await end();
 });

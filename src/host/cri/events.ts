@@ -1,7 +1,7 @@
-// What happens to containers, as containerd tells it. An exit is passed on only once the runtime interface shows it, for
-// containerd publishes the event a moment before its own interface has taken note.
+// What happens to containers, as containerd tells it. An exit is passed on when the task has been deleted as well, which
+// containerd's interface does before it takes note of the exit: whoever asks it then need not ask twice.
 
-import { sleep, type Env } from '../../base/env.ts';
+import { sleep, type Env, type Timer } from '../../base/env.ts';
 import { RuntimeError, type RuntimeEvent } from '../../kubelet/runtime.ts';
 import { Containerd, TaskDelete, TaskEvent } from '../containerd/messages.ts';
 import type { GrpcChannel } from '../rpc/grpc.ts';
@@ -9,44 +9,65 @@ import type { GrpcChannel } from '../rpc/grpc.ts';
 export interface EventSource {
   readonly env: Env;
   readonly channel: GrpcChannel;
-  /** Whether the interface already knows that the container or sandbox is gone. */
-  hasExited(id: string): Promise<boolean>;
 }
 
 const MARK_TOPIC = '/coracle/mark';
-const FILTERS = [
-  'namespace==k8s.io,topic~="^/tasks/(create|start|exit|oom|delete)$"',
-  `namespace==k8s.io,topic=="${MARK_TOPIC}"`,
-];
+const FILTERS = ['namespace==k8s.io,topic~="^/tasks/(exit|oom|delete)$"', `namespace==k8s.io,topic=="${MARK_TOPIC}"`];
 const RECONNECT_MS = 50;
 const MARK_MS = 5;
-const EXIT_VISIBLE_MS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+/** An exit is told without the deletion after this long. */
+const DELETION_MS = 500;
 
 interface Envelope {
   readonly topic: string;
   readonly event: { readonly value: Uint8Array } | undefined;
 }
 
-/** The event an envelope stands for; undefined for those of exec processes and unknown topics. */
-export function eventOf({ topic, event }: Envelope): RuntimeEvent | undefined {
+type TaskHappening = { readonly what: 'exit' | 'oom' | 'delete'; readonly containerId: string };
+
+/** What happened to a container itself; undefined for exec processes and unknown topics. */
+export function happeningOf({ topic, event }: Envelope): TaskHappening | undefined {
   const bytes = event?.value ?? new Uint8Array();
   if (topic === '/tasks/delete') {
     const { containerId, id } = TaskDelete.decode(bytes);
-    return id === '' || id === containerId ? { type: 'deleted', containerId } : undefined;
+    return id === '' || id === containerId ? { what: 'delete', containerId } : undefined;
   }
   const { containerId, id } = TaskEvent.decode(bytes);
-  if (topic === '/tasks/exit') return id === containerId ? { type: 'exited', containerId } : undefined;
-  if (topic === '/tasks/create') return { type: 'created', containerId };
-  if (topic === '/tasks/start') return { type: 'started', containerId };
-  return topic === '/tasks/oom' ? { type: 'oom', containerId } : undefined;
+  if (topic === '/tasks/exit') return id === containerId ? { what: 'exit', containerId } : undefined;
+  return topic === '/tasks/oom' ? { what: 'oom', containerId } : undefined;
 }
 
-async function whenExitIsVisible(source: EventSource, id: string, signal: AbortSignal): Promise<void> {
-  for (const ms of EXIT_VISIBLE_MS) {
-    if (ms > 0) await sleep(source.env, ms, { signal });
-    if (await source.hasExited(id)) return;
+/** Turns happenings into events: one for each end, of which containerd tells twice. */
+class Ends {
+  readonly #env: Env;
+  readonly #sink: (event: RuntimeEvent) => void;
+  readonly #waiting = new Map<string, Timer>();
+
+  constructor(env: Env, sink: (event: RuntimeEvent) => void) {
+    this.#env = env;
+    this.#sink = sink;
   }
-  source.env.log.warn('an exit did not show up in the runtime interface', { containerId: id });
+
+  note({ what, containerId }: TaskHappening): void {
+    if (what === 'oom') return this.#sink({ type: 'oom', containerId });
+    if (what === 'delete') return this.#tell(containerId);
+    this.#waiting.get(containerId)?.cancel();
+    this.#waiting.set(
+      containerId,
+      this.#env.clock.setTimer(DELETION_MS, () => this.#tell(containerId)),
+    );
+  }
+
+  forget(): void {
+    for (const timer of this.#waiting.values()) timer.cancel();
+    this.#waiting.clear();
+  }
+
+  #tell(containerId: string): void {
+    this.#waiting.get(containerId)?.cancel();
+    this.#waiting.delete(containerId);
+    this.#sink({ type: 'exited', containerId });
+  }
 }
 
 /** One subscription, until it breaks or the signal aborts. It is known to work once it hears a mark published for it. */
@@ -92,20 +113,15 @@ export async function watchEvents(
   sink: (event: RuntimeEvent) => void,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
+  const ends = new Ends(source.env, sink);
   const onMessage = (envelope: Envelope) => {
-    const event = eventOf(envelope);
-    if (!event) return;
-    if (event.type !== 'exited') return sink(event);
-    whenExitIsVisible(source, event.containerId, signal).then(
-      () => sink(event),
-      (error: unknown) => {
-        if (signal.aborted) return;
-        source.env.log.debug('cannot see whether a container exited', { error });
-        sink(event);
-      },
-    );
+    const happening = happeningOf(envelope);
+    if (happening) ends.note(happening);
   };
-  const onOpen = () => sink({ type: 'lost', containerId: '' });
+  const onOpen = () => {
+    ends.forget();
+    sink({ type: 'lost', containerId: '' });
+  };
   while (!signal.aborted) {
     try {
       await subscribeOnce(source, onMessage, onOpen, signal);
@@ -115,4 +131,5 @@ export async function watchEvents(
       await sleep(source.env, RECONNECT_MS, { signal }).catch(() => undefined);
     }
   }
+  ends.forget();
 }

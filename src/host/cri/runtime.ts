@@ -277,18 +277,12 @@ class Runtime implements CriRuntime {
   }
 
   events(sink: (event: RuntimeEvent) => void, context: { signal: AbortSignal }): Promise<void> {
-    const hasExited = async (id: string) => {
-      const container = await this.containerStatus(id);
-      if (container) return container.state === 'exited';
-      const sandbox = await this.sandboxStatus(id);
-      return sandbox?.state !== 'ready';
-    };
     const forget = (event: RuntimeEvent) => {
       if (event.type === 'lost') this.statuses.clear();
       else this.statuses.delete(event.containerId);
       sink(event);
     };
-    return watchEvents({ env: this.options.env, channel: this.channel, hasExited }, forget, context);
+    return watchEvents({ env: this.options.env, channel: this.channel }, forget, context);
   }
 
   close(): void {
