@@ -84,12 +84,16 @@ function follow(spans: readonly SpanData[], first: SpanData): Map<number, SpanNo
   const objects = new Map<string, SpanNode>();
   /** The work of a component on something, with the last look. */
   const looks = new Map<string, SpanNode>();
+  /** Where the work of a kubelet on a pod began: one thing after the other, whatever version of the pod it looks at. */
+  const pods = new Map<string, SpanNode>();
   let quietAfter = endOf(first) + QUIET;
   for (const span of spans) {
     if (span.id < first.id) continue;
     if (span.start > quietAfter) break;
-    const from = span === first ? undefined : parentOf(span, { nodes, revisions, objects, looks });
+    const pod = span.component === 'kubelet' ? lookOf(span) : '';
+    const from = span === first ? undefined : (pods.get(pod) ?? parentOf(span, { nodes, revisions, objects, looks }));
     if (!from && span !== first) continue;
+    if (from && pod) pods.set(pod, from);
     const node: SpanNode = { span, children: [], critical: false };
     nodes.set(span.id, node);
     from?.children.push(node);
