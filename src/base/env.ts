@@ -2,6 +2,7 @@
 // A component receives an Env and never reaches for globals, so a virtual clock and a seed replay a run to the byte.
 
 import type { Logger } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { onAbort } from './on-abort.ts';
 import type { Tracer } from './trace.ts';
 
@@ -30,6 +31,8 @@ export interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** What components count; absent where nobody reads it. */
+  readonly metrics?: Metrics;
   /** Remembers what components did; absent where nobody wants to know. */
   readonly tracer?: Tracer;
 }

@@ -105,19 +105,23 @@ export class Metrics {
     });
   }
 
-  /** Calls `read` whenever the metrics are read. Several parts may give series of one name. */
+  /** Calls `read` whenever the metrics are read. Several parts may give series of one name; of one series the last counts. Returns what ends it. */
   reading(
     name: string,
     help: string,
     labels: readonly string[],
     read: () => Iterable<Reading>,
     type: MetricType = 'gauge',
-  ): void {
+  ): () => void {
     const readers = this.#family<(() => Iterable<Reading>)[]>(name, () => {
       const all: (() => Iterable<Reading>)[] = [];
       return { help, type, family: all, lines: (n) => readingLines(n, labels, all) };
     });
     readers.push(read);
+    return () => {
+      const at = readers.indexOf(read);
+      if (at >= 0) readers.splice(at, 1);
+    };
   }
 
   /** Everything, in the text form 0.0.4. */
@@ -126,7 +130,7 @@ export class Metrics {
     for (const [name, { help, type, lines: of }] of [...this.#written].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const own = [...of(name)];
       if (own.length === 0) continue;
-      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+      lines.push(`# HELP ${name} ${help.replace(/[\\\n]/g, (c) => ESCAPES[c]!)}`, `# TYPE ${name} ${type}`);
       for (const line of own) lines.push(line);
     }
     return `${lines.join('\n')}\n`;
@@ -140,7 +144,8 @@ export class Metrics {
 }
 
 function* counterLines(name: string, family: Family<Counter>): Generator<string> {
-  for (const [values, { value }] of family.all()) yield `${name}${labelText(family.labels, values)} ${value}`;
+  for (const [values, { value }] of family.all())
+    yield `${name}${labelText(family.labels, values)} ${numberText(value)}`;
 }
 
 function* readingLines(
@@ -148,9 +153,9 @@ function* readingLines(
   labels: readonly string[],
   readers: readonly (() => Iterable<Reading>)[],
 ): Generator<string> {
-  for (const read of readers) {
-    for (const [values, value] of read()) yield `${name}${labelText(labels, values)} ${value}`;
-  }
+  const series = new Map<string, number>();
+  for (const read of readers) for (const [values, value] of read()) series.set(labelText(labels, values), value);
+  for (const [text, value] of series) yield `${name}${text} ${numberText(value)}`;
 }
 
 function* histogramLines(name: string, family: Family<Histogram>, bounds: readonly number[]): Generator<string> {
@@ -160,11 +165,19 @@ function* histogramLines(name: string, family: Family<Histogram>, bounds: readon
     let total = 0;
     for (let i = 0; i < counts.length; i++) {
       total += counts[i]!;
-      yield `${name}_bucket${labelText(labels, [...mine, String(bounds[i] ?? '+Inf')])} ${total}`;
+      yield `${name}_bucket${labelText(labels, [...mine, numberText(bounds[i] ?? Infinity)])} ${total}`;
     }
     yield `${name}_sum${labelText(family.labels, mine)} ${sum}`;
     yield `${name}_count${labelText(family.labels, mine)} ${total}`;
   }
+}
+
+/** As Go writes it: `+Inf`, exponents of at least two digits. Bounds are labels, so their text matters. */
+function numberText(value: number): string {
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
+  const size = Math.abs(value);
+  if (size === 0 || (size >= 1e-4 && size < 1e21)) return String(value);
+  return value.toExponential().replace(/e([+-])(\d)$/, 'e$10$2');
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '"': String.raw`\"`, '\n': String.raw`\n` };

@@ -18,7 +18,7 @@ test('latencies over all resources, watches, store and queues', () => {
     [['nodes'], 1],
   ]);
   metrics.reading('coracle_store_revision', '', [], () => [[[], 77]]);
-  metrics.reading('coracle_store_size_bytes', '', [], () => [[[], 274_432]]);
+  metrics.reading('apiserver_storage_size_bytes', '', [], () => [[[], 274_432]]);
   metrics.reading('workqueue_depth', '', ['name'], () => [
     [['a'], 0],
     [['b'], 4],

@@ -56,7 +56,7 @@ export function metricsSummary(text: string): (readonly [name: string, text: str
   const events = sum(of('apiserver_watch_events_total'));
   rows.push(['watches', `${number(watches)}, ${number(events)} events sent`]);
   const objects = sum(of('apiserver_storage_objects'));
-  const size = sum(of('coracle_store_size_bytes'));
+  const size = sum(of('apiserver_storage_size_bytes'));
   const disk = size > 0 ? `, ${(size / 1e6).toFixed(1)} MB on disk` : '';
   rows.push(['store', `${number(objects)} objects, revision ${sum(of('coracle_store_revision'))}${disk}`]);
   const waiting = of('workqueue_depth').filter((s) => s.value > 0);

@@ -21,8 +21,14 @@ export function queueMetrics(metrics: Metrics, name: string): QueueMetrics {
     'How long in seconds processing an item from workqueue takes.',
   );
   let depth = 0;
-  metrics.reading('workqueue_depth', 'Current depth of workqueue', ['name'], () => [[[name], depth]]);
+  let running: () => Iterable<number> = () => [];
+  const readings = [
+    metrics.reading('workqueue_depth', 'Current depth of workqueue', ['name'], () => [[[name], depth]]),
+    ...workReadings(metrics, name, () => running()),
+  ];
   return {
+    watch: (read) => void (running = read),
+    closed: () => readings.forEach((end) => end()),
     added(now) {
       depth = now;
       adds.add();
@@ -34,4 +40,23 @@ export function queueMetrics(metrics: Metrics, name: string): QueueMetrics {
     done: (ms) => worked.observe(ms / 1000),
     retried: () => retries.add(),
   };
+}
+
+/** `running`: how many milliseconds each piece of work under way has taken so far. */
+function workReadings(metrics: Metrics, name: string, running: () => Iterable<number>): (() => void)[] {
+  return [
+    metrics.reading(
+      'workqueue_unfinished_work_seconds',
+      "How many seconds of work has done that is in progress and hasn't been observed by work_duration. Large values " +
+        'indicate stuck threads. One can deduce the number of stuck threads by observing the rate at which this increases.',
+      ['name'],
+      () => [[[name], [...running()].reduce((sum, ms) => sum + ms, 0) / 1000]],
+    ),
+    metrics.reading(
+      'workqueue_longest_running_processor_seconds',
+      'How many seconds has the longest running processor for workqueue been running.',
+      ['name'],
+      () => [[[name], Math.max(0, ...running()) / 1000]],
+    ),
+  ];
 }

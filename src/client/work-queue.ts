@@ -16,6 +16,10 @@ export interface QueueMetrics {
   /** Work on a key ended after this long. */
   done?(worked: number): void;
   retried?(): void;
+  /** Called once: `running` gives how long each piece of work under way has taken so far. */
+  watch?(running: () => Iterable<number>): void;
+  /** The queue is closed. */
+  closed?(): void;
 }
 
 export interface WorkQueueOptions {
@@ -57,6 +61,7 @@ export class WorkQueue<K = string> {
     this.#metrics = options.metrics;
     this.#firstPause = options.firstPause ?? 5;
     this.#lastPause = options.lastPause ?? 1_000_000;
+    this.#metrics?.watch?.(() => this.#underWay());
   }
 
   /** Keys waiting now. */
@@ -149,9 +154,15 @@ export class WorkQueue<K = string> {
   }
   readonly #started = new Map<K, number>();
 
+  *#underWay(): Generator<number> {
+    const now = this.#clock.monotonic();
+    for (const began of this.#started.values()) yield now - began;
+  }
+
   /** Drops all that waits, now and later. Keys being worked on may still be `done`. */
   close(): void {
     this.#closed = true;
+    this.#metrics?.closed?.();
     this.#fifo = [];
     this.#head = 0;
     this.#dirty.clear();

@@ -1,14 +1,15 @@
-// The Env of commands: real time, log lines on standard error, spans remembered.
+// The Env of commands: real time, log lines on standard error, what is counted and remembered.
 
 import type { Env } from '../base/env.ts';
 import { createLogger, type LogLevel } from '../base/log.ts';
+import { Metrics } from '../base/metrics.ts';
 import { Tracer } from '../base/trace.ts';
 import { realEnv } from '../base/real-env.ts';
 import { logSink } from '../host/log-sink.ts';
 
 export function loggedEnv(form: 'json' | 'text', level: LogLevel = 'info'): Env {
   const env = realEnv(createLogger({ level, sink: logSink(2, form) }));
-  return { ...env, tracer: new Tracer(env) };
+  return { ...env, metrics: new Metrics(), tracer: new Tracer(env) };
 }
 
 /** Only what a command prints matters: its own warnings and errors. */

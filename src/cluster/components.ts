@@ -1,6 +1,7 @@
 // The parts of a cluster as programs of their own.
 
 import { createLogger, parseLogLevels, type LogLevel } from '../base/log.ts';
+import { Metrics } from '../base/metrics.ts';
 import { Tracer } from '../base/trace.ts';
 import { realEnv } from '../base/real-env.ts';
 import type { ComponentName } from '../cli/platform.ts';
@@ -29,7 +30,7 @@ export async function runComponent(
   const base = realEnv(
     createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
   );
-  const env = { ...base, tracer: new Tracer(base) };
+  const env = { ...base, metrics: new Metrics(), tracer: new Tracer(base) };
   const run = await PARTS[name]();
   // Waiting for a server, or to lead, is no reason to end: connections and waits of their own hold no process.
   const alive = setInterval(() => {}, 2 ** 30);

@@ -27,6 +27,7 @@ import { Caches } from '../server/caches.ts';
 import type { Handler } from '../server/call.ts';
 import { createApiServer, type ApiServer, type OperationHook } from '../server/pipeline.ts';
 import { ServiceAllocator, type ServiceRanges } from '../server/service-allocator.ts';
+import { storeMetrics } from '../server/store-metrics.ts';
 import { subresourceHandlers } from '../server/subresources/index.ts';
 import type { Store } from '../store/store.ts';
 import { SCHEDULER } from './identities.ts';
@@ -54,8 +55,6 @@ export interface ControlPlaneOptions {
   /** As upstream's --controllers: `*`, names, `-names`. */
   readonly selectControllers?: string;
   readonly observe?: OperationHook;
-  /** Of the whole process; its own unless told. */
-  readonly metrics?: Metrics;
   /** Wraps each component's client. */
   readonly between?: (client: Client, user: UserInfo, userAgent: string) => Client;
   readonly freeze?: boolean;
@@ -87,11 +86,17 @@ export interface ControlPlane {
 }
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
-  const { env, store } = options;
-  const caches = new Caches({ store, log: env.log.child('apiserver'), freeze: options.freeze ?? false });
+  const { store } = options;
+  const metrics = options.env.metrics ?? new Metrics();
+  const env = { ...options.env, metrics };
+  const caches = new Caches({
+    store,
+    log: env.log.child('apiserver'),
+    freeze: options.freeze ?? false,
+    timer: storeMetrics(metrics, env.clock),
+  });
   const roles = rbacSource(caches);
   const rbac = new RbacAuthorizer(roles);
-  const metrics = options.metrics ?? new Metrics();
   const modes = options.authorization ?? ['Node', 'RBAC'];
   const authorizer = authorizerOf(modes, rbac, caches);
   const definitions = definitionsOf(options);
@@ -144,11 +149,11 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       await roles.ready;
       done([...HOOKS.system, ...HOOKS.roles]);
     },
-    runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected, metrics }, context),
+    runControllers: (context) => runControllerManager({ env, clientOf, definitions: selected }, context),
     async runScheduler(context) {
       const client = clientOf(SCHEDULER, 'kube-scheduler');
       const informers = createInformerFactory({ client, env }, context);
-      await runScheduler({ client, env, informers, metrics }, context);
+      await runScheduler({ client, env, informers }, context);
     },
     close: () => server.close(),
   };

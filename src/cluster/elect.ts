@@ -36,11 +36,24 @@ export async function runElected(
   run: Run,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
+  let leads = 0;
+  const ended = env.metrics?.reading(
+    'leader_election_master_status',
+    'Gauge of if the reporting system is master of the relevant lease, 0 indicates backup, 1 indicates master. ' +
+      "'name' is the string used to identify the lease. Please make sure to group by name.",
+    ['name'],
+    () => [[[election.name], leads]],
+  );
   const identity = `${hostname()}_${uuid(env.random)}`;
-  await runLeaderElection({ client, env, identity, ...election, signal }, (context) => {
-    env.log.info('became the leader', { lease: election.name, identity });
-    return run(context);
-  });
+  try {
+    await runLeaderElection({ client, env, identity, ...election, signal }, (context) => {
+      env.log.info('became the leader', { lease: election.name, identity });
+      leads = 1;
+      return run(context).finally(() => (leads = 0));
+    });
+  } finally {
+    ended?.();
+  }
 }
 
 /** The same, standing for election again after a loss: for what shares its process with others. */

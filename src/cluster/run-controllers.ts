@@ -2,7 +2,6 @@
 
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
-import type { Metrics } from '../base/metrics.ts';
 import { Client } from '../client/client.ts';
 import type { ControllerDefinition } from '../client/controller.ts';
 import { runController } from '../client/controller-runtime.ts';
@@ -15,7 +14,6 @@ export interface ControllersOptions {
   /** A client of this identity. */
   readonly clientOf: (user: UserInfo, userAgent: string) => Client;
   readonly definitions: readonly ControllerDefinition[];
-  readonly metrics?: Metrics;
 }
 
 /** `*`, `name` and `-name`, comma separated, as upstream's --controllers. Throws for a name that does not exist. */
@@ -41,7 +39,7 @@ export async function runControllerManager(
   await Promise.all(
     options.definitions.map(async (definition) => {
       const client = options.clientOf(serviceAccountUser('kube-system', definition.name), definition.name);
-      const metrics = options.metrics && queueMetrics(options.metrics, definition.name);
+      const metrics = env.metrics && queueMetrics(env.metrics, definition.name);
       try {
         await runController(definition, { client, env, informers, ...(metrics ? { metrics } : {}) }, { signal });
       } catch (error) {

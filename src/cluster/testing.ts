@@ -7,6 +7,7 @@ import type { UserInfo } from '../api/op.ts';
 import type { ChangeLife } from '../base/change-life.ts';
 import type { Env } from '../base/env.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
+import type { Metrics } from '../base/metrics.ts';
 import { realClock } from '../base/real-env.ts';
 import { Client } from '../client/client.ts';
 import { lifeOf } from '../server/traces-handler.ts';
@@ -118,6 +119,11 @@ export class TestCluster implements AsyncDisposable {
 
   get env(): Env {
     return this.#life.env;
+  }
+
+  /** What components count; `metrics.text()` is what `/metrics` of a cluster with a port says. */
+  get metrics(): Metrics {
+    return this.#life.plane.metrics;
   }
 
   /** The nodes; those with kubelets of their own (`kubelet: 'full'`) with what runs on them. */

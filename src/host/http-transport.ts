@@ -9,6 +9,7 @@ import { COMMAND_PROTOCOLS, PORT_PROTOCOLS, type ChannelProtocol } from '../api/
 import type { Env } from '../base/env.ts';
 import { errorOf, requestOf, resultOf, warningTexts, WatchDecoder, type HttpRequest } from '../client/http-encoding.ts';
 import { commandOptions, forwardPort, runCommand, type OpenChannels } from '../client/remote-streams.ts';
+import { requestMetrics, type RequestTimer } from '../client/request-metrics.ts';
 import { ExecCredentials, type Credential } from './exec-credential.ts';
 import { Http2Pool } from './http2-pool.ts';
 import type { ExecConfig } from './kubeconfig.ts';
@@ -100,6 +101,7 @@ class ServerConnection {
   readonly #authority: string;
   readonly #headers: OutgoingHttpHeaders;
   readonly #source: CredentialSource | undefined;
+  readonly #timer: RequestTimer | undefined;
   #identity: { cert?: string; key?: string };
   #token: { readonly text: string; readonly until: number } | undefined;
 
@@ -108,6 +110,7 @@ class ServerConnection {
     const url = new URL(options.server);
     this.#prefix = url.pathname.replace(/\/$/, '');
     this.#authority = url.host;
+    this.#timer = requestMetrics(options.env, url.host);
     const { cert, key, impersonate } = options;
     this.#headers = impersonate ? impersonation(impersonate) : {};
     this.#source = shared?.source ?? (options.exec && new ExecCredentials(options.exec, options.env));
@@ -121,7 +124,7 @@ class ServerConnection {
   }
 
   async run(op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
-    const request = requestOf(op);
+    const request = traced(requestOf(op), op, this.#options.env);
     const conversation = CONVERSATIONS[op.verb === 'connect' ? (op.subresource ?? '') : ''];
     if (conversation) return { type: 'connect', stream: await this.#conversation(conversation, op, request, signal) };
     const { stream, status, headers } = await this.#send(request, signal);
@@ -208,6 +211,18 @@ class ServerConnection {
 
   /** A request that the server never looked at, for its connection was on its way out, is sent once more. */
   async #send(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
+    const done = this.#timer?.(request.method);
+    try {
+      const answered = await this.#trySend(request, signal);
+      done?.(String(answered.status));
+      return answered;
+    } catch (error) {
+      done?.('<error>');
+      throw error;
+    }
+  }
+
+  async #trySend(request: HttpRequest, signal: AbortSignal | undefined): Promise<Answered> {
     try {
       return await this.#attempt(request, signal);
     } catch (error) {
@@ -266,6 +281,12 @@ class ServerConnection {
     }
     return this.#token.text;
   }
+}
+
+/** With the header that makes what the server does part of the operation's trace. */
+function traced(request: HttpRequest, { trace }: NoUser<ApiOp>, { tracer }: Env): HttpRequest {
+  if (!trace || !tracer) return request;
+  return { ...request, headers: { ...request.headers, traceparent: tracer.traceparent(trace) } };
 }
 
 function impersonation(as: NonNullable<HttpTransportOptions['impersonate']>): OutgoingHttpHeaders {

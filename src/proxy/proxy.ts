@@ -8,6 +8,7 @@ import { keyOf } from '../api/object.ts';
 import { sleep, type Env, type Timer } from '../base/env.ts';
 import type { InformerFactory, Lister } from '../client/informer.ts';
 import { FrontendClaims } from './frontend-claims.ts';
+import { ProxyMetrics } from './proxy-metrics.ts';
 import { proxySpans } from './proxy-spans.ts';
 import { keepSlots, planService, type ProxyNode } from './plan.ts';
 import { frontendKey, type Rule, type RuleChange, type RuleSink } from './rule-set.ts';
@@ -46,6 +47,7 @@ class ServiceProxy {
   /** Service -> its rules as the kernel has them (or is about to). */
   readonly #rules = new Map<string, ReadonlyMap<string, Rule>>();
   readonly #claims = new FrontendClaims();
+  readonly #metrics: ProxyMetrics | undefined;
   /** Services to plan, each with the revision that was the first to ask for it. */
   readonly #dirty = new Map<string, number>();
   #node: ProxyNode;
@@ -58,6 +60,8 @@ class ServiceProxy {
   constructor(options: ProxyOptions) {
     this.#options = options;
     this.#node = { name: options.nodeName };
+    const { metrics } = options.env;
+    this.#metrics = metrics && new ProxyMetrics(metrics, options.env);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -69,8 +73,12 @@ class ServiceProxy {
     await Promise.all([services.synced, slices.synced, nodes.synced]);
     const stop = [
       nodes.on((node) => this.#onNode(node)),
-      services.on((service, old) => this.#touch(keyOf((service ?? old)!), services.revision)),
+      services.on((service, old) => {
+        this.#metrics?.services.add();
+        this.#touch(keyOf((service ?? old)!), services.revision);
+      }),
       slices.on((slice, old) => {
+        this.#metrics?.endpoints.add();
         for (const key of [...serviceKeyOf(slice), ...serviceKeyOf(old)]) this.#touch(key, slices.revision);
       }),
     ];
@@ -85,6 +93,7 @@ class ServiceProxy {
         await this.#sync({ services, slices });
         retry = 0;
       } catch (error) {
+        this.#metrics?.failed();
         env.log.child('proxy').error('cannot write the Service rules', { error });
         this.#full = true;
         // What failed may be one change of something that is no longer there: all anew, at once, is the cure for that.
@@ -129,6 +138,7 @@ class ServiceProxy {
 
   #touch(key: string, revision: number): void {
     if (!this.#dirty.has(key)) this.#dirty.set(key, revision);
+    this.#metrics?.queued();
     this.#wake?.();
   }
 
@@ -152,6 +162,7 @@ class ServiceProxy {
     for (const key of keys) if (!this.#dirty.has(key)) this.#dirty.set(key, 0);
     const asked = new Map(this.#dirty);
     this.#full = false;
+    this.#metrics?.begin();
     const changes: RuleChange[] = [];
     // Planning one Service may free a frontend that another waits for: that one is then dirty, and planned as well.
     while (this.#dirty.size) {
@@ -161,7 +172,8 @@ class ServiceProxy {
     }
     if (full) await sink.replace([...this.#rules.values()].flatMap((rules) => [...rules.values()]));
     else if (changes.length) await sink.change(merge(changes));
-    else return;
+    else return this.#metrics?.nothing();
+    this.#metrics?.done(full, env.clock.monotonic() - began);
     if (env.tracer) proxySpans(env.tracer, asked, began);
     observe?.({ rules: this.#count, changes: changes.length, ms: env.clock.monotonic() - began });
   }

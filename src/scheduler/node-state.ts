@@ -108,6 +108,13 @@ export class ClusterState implements Snapshot {
     this.namespaceLabels = namespaceLabels;
   }
 
+  /** Of placed pods: all, and those whose binding is not yet seen. */
+  counts(): { readonly pods: number; readonly assumed: number } {
+    let assumed = 0;
+    for (const placed of this.#placed.values()) if (placed.assumed) assumed++;
+    return { pods: this.#placed.size, assumed };
+  }
+
   get nodes(): readonly NodeInfo[] {
     return (this.#nodes ??= [...this.#states.values()]);
   }

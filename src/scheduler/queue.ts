@@ -9,6 +9,7 @@ import type { ClusterEvent, Plugin } from './framework.ts';
 const FIRST_BACKOFF = 1_000;
 const MAX_BACKOFF = 10_000;
 const FORGET_AFTER = 5 * 60_000;
+const FAILED = 'ScheduleAttemptFailure';
 
 interface Item {
   pod: Pod;
@@ -36,6 +37,8 @@ export class SchedulingQueue {
   #cycle = 0;
   #timer: Timer | undefined;
   #timerAt = Infinity;
+  /** Told of every pod that comes into a queue, by upstream's names of the queue and of the reason. */
+  moved: (queue: 'active' | 'backoff' | 'unschedulable', event: string) => void = () => {};
 
   /** `wake` is called when a pod has become ready. */
   constructor(clock: Clock, plugins: readonly Plugin[], wake: () => void) {
@@ -66,14 +69,14 @@ export class SchedulingQueue {
         place: 'out',
       };
       this.#items.set(pod.metadata.uid, item);
-      this.#push(item);
+      this.#push(item, 'UnscheduledPodAdd');
       return;
     }
     const { spec, metadata } = known.pod;
     known.pod = pod;
     const changed = spec !== pod.spec && JSON.stringify(spec) !== JSON.stringify(pod.spec);
     const relabelled = JSON.stringify(metadata.labels) !== JSON.stringify(pod.metadata.labels);
-    if (known.place === 'waiting' && (changed || relabelled)) this.#afterBackoff(known);
+    if (known.place === 'waiting' && (changed || relabelled)) this.#afterBackoff(known, 'UnscheduledPodUpdate');
   }
 
   delete(uid: string): void {
@@ -94,6 +97,11 @@ export class SchedulingQueue {
     return undefined;
   }
 
+  /** How often a known pod was tried, and when it came, by the monotonic clock. */
+  progress(uid: string): { readonly attempts: number; readonly since: number } | undefined {
+    return this.#items.get(uid);
+  }
+
   /** The pod is placed. */
   done(uid: string): void {
     this.#items.delete(uid);
@@ -110,8 +118,10 @@ export class SchedulingQueue {
     const missed = this.#events.slice(Math.max(0, this.#events.length - passed));
     // More has happened than is remembered: some of it may have concerned this pod.
     const forgotten = passed > this.#events.length;
-    if (retry || forgotten || missed.some((event) => this.#concerns(item, event))) return this.#afterBackoff(item);
+    if (retry || forgotten || missed.some((event) => this.#concerns(item, event)))
+      return this.#afterBackoff(item, FAILED);
     item.place = 'waiting';
+    this.moved('unschedulable', FAILED);
     this.#armTimer(this.#clock.monotonic() + FORGET_AFTER, true);
   }
 
@@ -121,7 +131,7 @@ export class SchedulingQueue {
     this.#events.push(event);
     if (this.#events.length > 1024) this.#events.splice(0, 512);
     for (const item of this.#items.values()) {
-      if (item.place === 'waiting' && this.#concerns(item, event) && mayHelp(item.pod)) this.#afterBackoff(item);
+      if (item.place === 'waiting' && this.#concerns(item, event) && mayHelp(item.pod)) this.#afterBackoff(item, event);
     }
   }
 
@@ -133,15 +143,17 @@ export class SchedulingQueue {
     return item.refusedBy.length === 0 || item.refusedBy.some((name) => this.#wakes.get(name)?.has(event) ?? true);
   }
 
-  #push(item: Item): void {
+  #push(item: Item, event: string): void {
     item.place = 'ready';
+    this.moved('active', event);
     this.#ready.push(item);
     this.#wake();
   }
 
-  #afterBackoff(item: Item): void {
-    if (item.backoffUntil <= this.#clock.monotonic()) return this.#push(item);
+  #afterBackoff(item: Item, event: string): void {
+    if (item.backoffUntil <= this.#clock.monotonic()) return this.#push(item, event);
     item.place = 'backoff';
+    this.moved('backoff', event);
     this.#armTimer(item.backoffUntil, false);
   }
 
@@ -161,11 +173,11 @@ export class SchedulingQueue {
     let nextWait = Infinity;
     for (const item of this.#items.values()) {
       if (item.place === 'backoff') {
-        if (item.backoffUntil <= now) this.#push(item);
+        if (item.backoffUntil <= now) this.#push(item, 'BackoffComplete');
         else nextBackoff = Math.min(nextBackoff, item.backoffUntil);
       } else if (item.place === 'waiting') {
         const until = item.backoffUntil + FORGET_AFTER;
-        if (until <= now) this.#push(item);
+        if (until <= now) this.#push(item, 'UnschedulableTimeout');
         else nextWait = Math.min(nextWait, until);
       }
     }

@@ -8,7 +8,6 @@ import { PodDisruptionBudget } from '../api/kinds/policy/pod-disruption-budget.t
 import type { KubeObject } from '../api/object.ts';
 import { sameJson } from '../api/same-json.ts';
 import { sleep, type Env } from '../base/env.ts';
-import type { Metrics } from '../base/metrics.ts';
 import { onAbort } from '../base/on-abort.ts';
 import type { Span } from '../base/trace.ts';
 import type { Client } from '../client/client.ts';
@@ -22,7 +21,7 @@ import { defaultPlugins } from './plugins/index.ts';
 import { PodWrites } from './pod-writes.ts';
 import { findVictims } from './preemption.ts';
 import { SchedulingQueue } from './queue.ts';
-import { schedulerMetrics } from './scheduler-metrics.ts';
+import { SchedulerMetrics } from './scheduler-metrics.ts';
 import { schedulingSpan } from './scheduling-span.ts';
 
 export interface SchedulerOptions {
@@ -32,7 +31,6 @@ export interface SchedulerOptions {
   /** Pods with this `spec.schedulerName` are ours. */
   readonly schedulerName?: string;
   readonly plugins?: readonly Plugin[];
-  readonly metrics?: Metrics;
 }
 
 /** Bindings under way at once. */
@@ -58,8 +56,7 @@ class Scheduler {
   readonly #writes: PodWrites;
   readonly #nominations = new Nominations();
   readonly #queue: SchedulingQueue;
-  /** Told of each attempt: whether it found a node, and how many milliseconds it took. */
-  readonly #attempted: (found: boolean, ms: number) => void;
+  readonly #metrics: SchedulerMetrics | undefined;
   #start = 0;
   #binding = 0;
   #wake: (() => void) | undefined;
@@ -77,7 +74,8 @@ class Scheduler {
     const namespaces = this.#informers.informer(Namespace);
     this.#state = new ClusterState((name) => namespaces.get(name)?.metadata.labels);
     this.#queue = new SchedulingQueue(this.#env.clock, this.#plugins, () => this.#notify());
-    this.#attempted = schedulerMetrics(options.metrics, this.#name, this.#queue);
+    const { metrics } = this.#env;
+    this.#metrics = metrics && new SchedulerMetrics(metrics, this.#name, this.#queue, this.#state);
   }
 
   async run(): Promise<void> {
@@ -103,6 +101,7 @@ class Scheduler {
     }
     for (const unsubscribe of stop) unsubscribe();
     this.#queue.stop();
+    this.#metrics?.close();
   }
 
   #notify(): void {
@@ -173,7 +172,7 @@ class Scheduler {
     const besideNominated = this.#nominations.filterFor(pod, this.#state, this.#plugins);
     const placement = schedule(pod, this.#state, { plugins: this.#plugins, start: this.#start, besideNominated });
     this.#start = (this.#start + placement.seen) % Math.max(1, this.#state.nodes.length);
-    this.#attempted('node' in placement, this.#env.clock.monotonic() - began);
+    this.#metrics?.attempted('node' in placement, this.#env.clock.monotonic() - began);
     if (!('node' in placement)) {
       this.#queue.failed(uid, placement.refusedBy);
       this.#makeRoom(pod, placement);
@@ -183,15 +182,18 @@ class Scheduler {
     this.#state.assume(pod, placement.node);
     this.#binding++;
     const { tracer } = this.#env;
-    void this.#bind(pod, placement.node, tracer && schedulingSpan(tracer, pod, placement.node, began));
+    void this.#bind(pod, placement.node, began, tracer && schedulingSpan(tracer, pod, placement.node, began));
   }
 
-  async #bind(pod: Pod, node: string, span: Span | undefined): Promise<void> {
+  async #bind(pod: Pod, node: string, began: number, span: Span | undefined): Promise<void> {
     const { name, namespace, uid } = pod.metadata;
+    // The pod leaves the queue when it is seen bound, which may be before we are told.
+    const progress = this.#queue.progress(uid);
     try {
       await this.#writes.bind(pod, node, span);
       span?.finish();
       this.#queue.done(uid);
+      if (progress) this.#metrics?.bound(progress, began, this.#env.clock.monotonic());
     } catch (error) {
       span?.finish(error);
       this.#state.forget(uid);
@@ -200,6 +202,7 @@ class Scheduler {
       if (isReason(error, 'NotFound')) this.#queue.delete(uid);
       else {
         this.#env.log.warn('binding failed', { pod: `${namespace}/${name}`, node, error: String(error) });
+        this.#metrics?.failed(this.#env.clock.monotonic() - began);
         this.#queue.failed(uid, [], true);
         const message = `binding rejected: ${(error as Error).message}`;
         void this.#writes.tell(pod, { reason: 'SchedulerError', message });
@@ -222,6 +225,7 @@ class Scheduler {
       const { node, victims } = found;
       for (const loser of this.#nominations.nominate(pod, node)) void this.#writes.forgetNomination(loser);
       void this.#writes.tell(pod, { reason, message, nominated: node });
+      this.#metrics?.preempted(victims.length);
       void this.#writes.preempt(victims, pod, node);
       return;
     }

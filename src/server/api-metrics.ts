@@ -99,11 +99,20 @@ function readCaches(metrics: Metrics, caches: Caches): void {
     },
   );
   metrics.reading(
+    'apiserver_resource_objects',
+    'Number of stored objects at the time of last check split by kind. In case of a fetching error, the value will be -1.',
+    ['group', 'resource'],
+    function* (): Generator<Reading> {
+      for (const { kind, cache } of caches.storages()) yield [[kind.group, kind.plural], cache.size];
+    },
+  );
+  metrics.reading(
     'apiserver_longrunning_requests',
     'Gauge of all active long-running apiserver requests broken out by verb, group, version, resource, scope and component.',
-    ['verb', ...labels, 'component'],
+    ['verb', ...labels, 'subresource', 'scope', 'component'],
     function* (): Generator<Reading> {
-      for (const [values, n] of each((cache) => cache.watches)) yield [['WATCH', ...values, COMPONENT], n];
+      // Watches of a cache are not told apart by their scope.
+      for (const [values, n] of each((cache) => cache.watches)) yield [['WATCH', ...values, '', '', COMPONENT], n];
     },
   );
   metrics.reading(
@@ -120,7 +129,10 @@ function readCaches(metrics: Metrics, caches: Caches): void {
   metrics.reading('coracle_store_compact_revision', 'History up to this revision is forgotten.', [], () => [
     [[], store.compactRevision],
   ]);
-  metrics.reading('coracle_store_size_bytes', 'Bytes the store takes on disk.', [], () =>
-    store.diskBytes ? [[[], store.diskBytes()]] : [],
+  metrics.reading(
+    'apiserver_storage_size_bytes',
+    'Size of the storage database file physically allocated in bytes.',
+    ['storage_cluster_id'],
+    () => (store.diskBytes ? [[['embedded'], store.diskBytes()]] : []),
   );
 }

@@ -11,6 +11,7 @@ import { StoreFeed } from '../store/store-feed.ts';
 import { WatchCache, type CacheEvent } from '../store/watch-cache.ts';
 import { deepFreeze } from './plain.ts';
 import { storageKind } from './kind-registry.ts';
+import type { StoreTimer } from './store-metrics.ts';
 
 /** The outcome of a conditional write: the stored object, or what stood in the way (undefined: nothing stored). */
 export type WriteOutcome =
@@ -23,6 +24,12 @@ const HISTORY = {
   weigh: ({ object, previous }: CacheEvent<KubeObject>) => encodedSize(object ?? previous!),
 };
 
+interface StorageOptions {
+  readonly freeze: boolean;
+  readonly log: Logger;
+  readonly timer: StoreTimer | undefined;
+}
+
 /** The objects of one stored kind. */
 export class Storage {
   readonly kind: AnyKind;
@@ -30,12 +37,14 @@ export class Storage {
   readonly cache: WatchCache<KubeObject>;
   readonly #store: Store;
   readonly #freeze: boolean;
+  readonly #timer: StoreTimer | undefined;
 
-  constructor(kind: AnyKind, feed: StoreFeed, options: { readonly freeze: boolean; readonly log: Logger }) {
+  constructor(kind: AnyKind, feed: StoreFeed, options: StorageOptions) {
     this.kind = kind;
     this.prefix = prefixOf(kind);
     this.#store = feed.store;
     this.#freeze = options.freeze;
+    this.#timer = options.timer;
     const decode = (entry: Entry) => decodeOrStandIn(entry, kind, options);
     const index = indexOf(kind);
     this.cache = new WatchCache(feed, this.prefix, decode, { limit: HISTORY, ...(index ? { index } : {}) });
@@ -86,12 +95,16 @@ export class Storage {
     mutation: Mutation,
   ): Promise<{ ok: true; revision: number } | { ok: false; current: KubeObject | undefined }> {
     const revision = expected ? Number(expected.metadata.resourceVersion) : 0;
+    const operation = 'delete' in mutation ? 'delete' : expected ? 'update' : 'create';
+    const done = this.#timer?.(operation, this.kind);
     try {
       const result = await this.#store.txn([{ key, revision }], [mutation]);
+      done?.(false);
       if (result.ok) return { ok: true, revision: result.revision };
       const entry = result.current[0];
       return { ok: false, current: entry && this.#read(entry.value, entry.revision) };
     } catch (error) {
+      done?.(true);
       throw translateStoreError(error);
     }
   }
@@ -119,12 +132,14 @@ export interface CachesOptions {
   readonly log: Logger;
   /** Freeze every object that is read: finds code that changes shared objects. Costs time. */
   readonly freeze?: boolean;
+  /** Measures writes. */
+  readonly timer?: StoreTimer;
 }
 
 export class Caches {
   readonly store: Store;
   readonly feed: StoreFeed;
-  readonly #options: { readonly freeze: boolean; readonly log: Logger };
+  readonly #options: StorageOptions;
   readonly #storages = new Map<string, Storage>();
   /** The same, without making up the prefix. */
   #known = new WeakMap<AnyKind, Storage>();
@@ -132,7 +147,7 @@ export class Caches {
   constructor(options: CachesOptions) {
     this.store = options.store;
     this.feed = new StoreFeed(options.store);
-    this.#options = { freeze: options.freeze ?? false, log: options.log };
+    this.#options = { freeze: options.freeze ?? false, log: options.log, timer: options.timer };
   }
 
   /** The storage behind a kind; other forms of a stored kind share its storage. */
