@@ -89,12 +89,8 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
   const { store } = options;
   const metrics = options.env.metrics ?? new Metrics();
   const env = { ...options.env, metrics };
-  const caches = new Caches({
-    store,
-    log: env.log.child('apiserver'),
-    freeze: options.freeze ?? false,
-    timer: storeMetrics(metrics, env.clock),
-  });
+  const log = env.log.child('apiserver');
+  const caches = new Caches({ store, log, freeze: options.freeze ?? false, timer: storeMetrics(metrics, env.clock) });
   const roles = rbacSource(caches);
   const rbac = new RbacAuthorizer(roles);
   const modes = options.authorization ?? ['Node', 'RBAC'];

@@ -56,7 +56,7 @@ test('names, types and labels are upstream’s, and the text is well formed', as
   const env = { ...cluster.env, metrics: cluster.metrics };
   const stop = new AbortController();
   const informers = createInformerFactory({ client: cluster.clientFor(PROXY), env }, stop);
-  const sink = { replace: async () => {}, change: async () => {} };
+  const sink = { replace: async () => {}, change: async () => {}, intact: async () => true, close: async () => {} };
   const proxy = runProxy({ env, informers, nodeName: 'node-1', sink }, stop);
   await cluster.settle();
   const labels = { app: 'web' };

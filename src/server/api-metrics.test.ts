@@ -32,7 +32,7 @@ test('operations, objects, watches and the store are counted', async () => {
     'apiserver_current_inflight_requests{request_kind="mutating"} 0',
     'apiserver_current_inflight_requests{request_kind="readOnly"} 0',
     'apiserver_storage_objects{resource="configmaps"} 1',
-    'apiserver_longrunning_requests{verb="WATCH",group="",version="v1",resource="configmaps",component="apiserver"} 1',
+    'apiserver_longrunning_requests{verb="WATCH",group="",version="v1",resource="configmaps",subresource="",scope="",component="apiserver"} 1',
     'apiserver_watch_events_total{group="",version="v1",resource="configmaps"} 1',
     'coracle_store_revision 3',
   ])
