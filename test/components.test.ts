@@ -1,154 +1,27 @@
 // The parts of a cluster as processes of their own, each with its own identity: server, two schedulers, controller manager,
 // and two nodes in network namespaces of their own. Stock kubectl, real containers, kill -9.
 
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { realEnv } from '../src/base/real-env.ts';
-import { networkOf, slotOf } from '../src/cluster/networks.ts';
-import { pathsOf } from '../src/cluster/paths.ts';
-import { nodeParts } from '../src/cluster/real-node.ts';
-import { containerdPaths } from '../src/host/containerd/start.ts';
-import { criRuntime } from '../src/host/cri/runtime.ts';
-import { loadImages } from '../src/host/images/load.ts';
-import { findLeftovers } from '../src/host/leftovers.ts';
 import { buildBusyboxImage, BUSYBOX_IMAGE } from './fixtures/busybox.ts';
 import { canRunClusters, until } from './support/cluster.ts';
 import { Kubectl, kubectls } from './support/kubectl.ts';
+import { ENTRY, Machine, Part, sh } from './support/machine.ts';
 
-const ENTRY = fileURLToPath(new URL('../src/cluster/main.ts', import.meta.url));
 const ID = process.pid % 10_000;
 const PORT = 20_000 + ID;
 const HUB = '10.77.0.1';
+const BRIDGE = `cp${ID}`;
 const ELECTION = [
   '--leader-elect-lease-duration=12s',
   '--leader-elect-renew-deadline=10s',
   '--leader-elect-retry-period=1s',
 ];
 
-const sh = (command: string) =>
-  execFileSync('/bin/sh', ['-ec', command], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 const dir = mkdtempSync(join(tmpdir(), 'coracle-parts-'));
-
-/** A process that a test starts, kills and starts again. */
-class Part {
-  readonly #command: readonly string[];
-  #child: ChildProcess | undefined;
-  #said = '';
-
-  constructor(command: readonly string[]) {
-    this.#command = command;
-  }
-
-  start(): void {
-    const [program = '', ...args] = this.#command;
-    const child = spawn(program, args, {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      env: { ...process.env, CORACLE_HOME: dir },
-    });
-    child.stderr.on('data', (chunk: Buffer) => (this.#said = (this.#said + chunk.toString()).slice(-20_000)));
-    this.#child = child;
-  }
-
-  get said(): string {
-    return this.#said;
-  }
-
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    const child = this.#child;
-    if (!child || child.exitCode !== null || child.signalCode !== null) return null;
-    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)));
-    // nsenter forks into a PID namespace: its child is the one that counts.
-    for (const pid of sh(`pgrep -P ${child.pid} || true`).split('\n').filter(Boolean))
-      process.kill(Number(pid), signal);
-    child.kill(signal);
-    return ended;
-  }
-}
-
-/** A machine of its own as far as containers can tell: network, mounts and processes. */
-class Machine {
-  readonly node: string;
-  readonly ip: string;
-  readonly agent: Part;
-  readonly dataDir: string;
-  readonly #netns: string;
-  readonly #unshare: ChildProcess;
-  readonly #init: string;
-
-  constructor(index: number) {
-    this.node = `w${index}-${ID}`;
-    this.ip = `10.77.0.${index + 1}`;
-    this.dataDir = join(dir, this.node);
-    this.#netns = `cp${index}x${ID}`;
-    const veth = `cpv${index}x${ID}`;
-    sh(
-      `ip netns add ${this.#netns}; ip link add ${veth} type veth peer name eth0 netns ${this.#netns};` +
-        `ip link set ${veth} master cpb${ID} up`,
-    );
-    sh(
-      `nsenter --net=/run/netns/${this.#netns} sh -ec 'ip link set lo up; ip addr add ${this.ip}/24 dev eth0; ip link set eth0 up; ip route add default via ${HUB}'`,
-    );
-    const args = [`--net=/run/netns/${this.#netns}`, 'unshare', '-m', '-p', '-f', '--kill-child=KILL', '--mount-proc'];
-    this.#unshare = spawn('nsenter', [...args, 'sleep', 'infinity'], { stdio: 'ignore' });
-    let init = '';
-    while (!init) init = sh(`pgrep -P ${this.#unshare.pid} || true; sleep 0.02`).trim();
-    this.#init = init;
-    this.agent = new Part([...this.#inside, process.execPath, ENTRY, ...this.#args]);
-  }
-
-  get #inside(): string[] {
-    return ['nsenter', '-t', this.#init, '-m', '-p', '-n'];
-  }
-
-  get #args(): string[] {
-    return ['agent', '--kubeconfig', join(dir, `${this.node}.kubeconfig`), '--data-dir', this.dataDir];
-  }
-
-  run(command: string): string {
-    const [program = '', ...args] = [...this.#inside, 'sh', '-ec', command];
-    return execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-  }
-
-  get parts() {
-    const paths = pathsOf({ name: `node.${this.node}`, dataDir: this.dataDir });
-    return nodeParts(`node.${this.node}`, paths, networkOf(slotOf(paths) ?? 0));
-  }
-
-  async load(archive: string): Promise<void> {
-    const { socket, streamDir } = containerdPaths(this.parts);
-    const runtime = criRuntime({ env: realEnv(), socket, streamDir });
-    try {
-      await loadImages({ socket, runtime }, archive);
-    } finally {
-      runtime.close();
-    }
-  }
-
-  /** Resolves to what is left. */
-  async remove(): Promise<string[]> {
-    const { parts } = this;
-    await this.agent.end('SIGTERM');
-    const left: string[] = [];
-    try {
-      this.run(`${process.execPath} ${ENTRY} ${this.#args.join(' ')} --cleanup 2>&1`);
-      left.push(...this.run('ip -o link show type bridge; nft list tables; ip route show proto 119').split('\n'));
-      left.push(...this.run(`grep -F ${this.dataDir} /proc/self/mountinfo || true`).split('\n'));
-    } catch (error) {
-      left.push(String((error as { stdout?: string }).stdout ?? error));
-    }
-    const gone = new Promise((resolve) => this.#unshare.once('exit', resolve));
-    this.#unshare.kill('SIGKILL');
-    await gone;
-    sh(`ip netns del ${this.#netns}`);
-    left.push(...(await findLeftovers(parts)));
-    if (existsSync(parts.runDir)) left.push(`${parts.runDir} is there`);
-    return left.filter(Boolean);
-  }
-}
 
 describe.skipIf(!canRunClusters)('parts on their own', () => {
   const data = join(dir, 'server');
@@ -164,9 +37,10 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
       '--controllers=-*',
       '--disable-scheduler',
     ),
+    dir,
   );
   const scheduler = () =>
-    new Part(coracle('scheduler', '--kubeconfig', join(dir, 'scheduler.kubeconfig'), ...ELECTION));
+    new Part(coracle('scheduler', '--kubeconfig', join(dir, 'scheduler.kubeconfig'), ...ELECTION), dir);
   const schedulers = [scheduler(), scheduler()] as const;
   const manager = new Part(
     coracle(
@@ -178,6 +52,7 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
       `--cluster-signing-key-file=${join(pki, 'ca.key')}`,
       ...ELECTION,
     ),
+    dir,
   );
   let machines: Machine[] = [];
   let kubectl: Kubectl;
@@ -201,8 +76,8 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
   const column = async (args: string) => (await kubectl.ok(args)).split('\n').filter(Boolean);
 
   beforeAll(async () => {
-    sh(`ip link add cpb${ID} type bridge; ip addr add ${HUB}/24 dev cpb${ID}; ip link set cpb${ID} up`);
-    machines = [new Machine(1), new Machine(2)];
+    sh(`ip link add ${BRIDGE} type bridge; ip addr add ${HUB}/24 dev ${BRIDGE}; ip link set ${BRIDGE} up`);
+    machines = [1, 2].map((index) => new Machine(index, { dir, bridge: BRIDGE, id: ID, subnet: '10.77.0' }));
     const archive = join(dir, 'busybox.tar');
     server.start();
     await buildBusyboxImage(archive);
@@ -225,7 +100,7 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
     for (const part of [...schedulers, manager]) await part.end('SIGTERM');
     const left = (await Promise.all(machines.map((m) => m.remove()))).flat();
     await server.end('SIGTERM');
-    sh(`ip link del cpb${ID}`);
+    sh(`ip link del ${BRIDGE}`);
     rmSync(dir, { recursive: true, force: true });
     expect(left).toEqual([]);
   });

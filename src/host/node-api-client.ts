@@ -44,6 +44,7 @@ const ADDRESS_TYPES = ['InternalIP', 'ExternalIP', 'Hostname'];
 const KUBELET_PORT = 10250;
 /** Milliseconds a connection may take to come about; a log may be silent for longer. */
 const DIAL_WITHIN = 30_000;
+const KEEP_ALIVE = 30_000;
 
 /** Where a node says its endpoint is. Throws a StatusError when it does not. */
 export function kubeletAddress({ status }: Node): NodeAddress {
@@ -124,6 +125,8 @@ class RemoteNode implements NodeApi {
       request.setTimeout(DIAL_WITHIN, () => {
         if (request.socket?.connecting) request.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
       });
+      // Logs may be silent for hours; a machine that is gone without a word is not to hold them open.
+      request.once('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE));
       request.on('error', (cause) => {
         if (signal.aborted) return reject(signal.reason as Error);
         const { message } = goNetError(cause, server.host, server.port);

@@ -13,6 +13,7 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
 const MAX_REASON = 64 * 1024;
 /** Milliseconds until the server must have answered. */
 const ANSWER_WITHIN = 30_000;
+const KEEP_ALIVE = 30_000;
 
 export interface WebSocketTarget<Protocol> {
   readonly url: URL;
@@ -44,6 +45,8 @@ export function openWebSocket<Protocol extends { readonly name: string }>(
     });
     request.once('upgrade', (response: IncomingMessage, socket: Socket, head: Buffer) => {
       socket.setTimeout(0);
+      // A conversation may be silent for hours; a machine that is gone without a word is not to hold it open.
+      socket.setKeepAlive(true, KEEP_ALIVE);
       const accept = createHash('sha1')
         .update(key + GUID)
         .digest('base64');

@@ -15,6 +15,7 @@ import { runningState, startTicksOf } from '../../src/cluster/state-file.ts';
 import { findLeftovers } from '../../src/host/leftovers.ts';
 import { buildBusyboxImage, BUSYBOX_IMAGE } from '../fixtures/busybox.ts';
 import { Kubectl, kubectls, type Outcome } from './kubectl.ts';
+import { tracesOf } from './traces.ts';
 
 /** sh, httpd, nc and the rest; only there when the cluster was started with images. */
 export const IMAGE = BUSYBOX_IMAGE;
@@ -118,11 +119,12 @@ export class TestCluster {
     const { code, out, err } = await this.cli('delete');
     const failed = code === 0 ? [] : [`coracle delete: exit ${code} ${out}${err}`];
     const left = slot === undefined ? [] : await findLeftovers(nodeParts(this.name, this.paths, networkOf(slot)));
+    const traces = tracesOf([this.dir, `coracle-${this.name}`]);
     const files = [this.paths.data, this.paths.run]
       .filter((path) => existsSync(path))
       .map((path) => `${path} is there`);
     rmSync(this.dir, { recursive: true, force: true });
-    return [...failed, ...left, ...files];
+    return [...failed, ...left, ...traces, ...files];
   }
 }
 
