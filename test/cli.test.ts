@@ -37,14 +37,15 @@ interface Options {
   readonly nobody?: boolean;
 }
 
-let clusters = 0;
+const clusters: { readonly name: string; readonly env: NodeJS.ProcessEnv }[] = [];
 /** A name no other test has, and the folder and kubeconfig that go with it. */
 function fresh() {
-  const name = `c${process.pid % 10_000}-${++clusters}`;
+  const name = `c${process.pid % 10_000}-${clusters.length + 1}`;
   const home = join(dir, name);
   mkdirSync(home);
   const kubeconfig = join(home, 'kubeconfig');
   const env = { CORACLE_HOME: join(home, 'data'), KUBECONFIG: kubeconfig, HOME: home };
+  clusters.push({ name, env });
   return { name, home, kubeconfig, env, data: join(home, 'data', name) };
 }
 
@@ -107,7 +108,10 @@ function expectNoTrace({ name, data, kubeconfig }: ReturnType<typeof fresh>): vo
   expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(data);
 }
 
-afterAll(() => {
+afterAll(async () => {
+  // What tests that failed left.
+  for (const { name, env } of clusters)
+    if (existsSync(`/run/coracle/${name}`)) await run(['delete', '--name', name], { env });
   for (const child of children) child.kill('SIGKILL');
   rmSync(dir, { recursive: true, force: true });
 });
@@ -315,7 +319,10 @@ describe.skipIf(kubectls().size === 0)('clusters of simulated nodes', () => {
     expect(await fails(up, cluster)).toContain(store);
     writeFileSync(join(store, file), content);
     expect(await ok(up, cluster)).toContain('is up at');
-    await ok(['delete', '--name', cluster.name], cluster);
+    // A name is the machine's: from another home it is the same cluster.
+    const elsewhere = { env: { ...cluster.env, CORACLE_HOME: join(cluster.home, 'other') } };
+    expect(await ok(['status', '--name', cluster.name], elsewhere)).toContain(cluster.data);
+    await ok(['delete', '--name', cluster.name], elsewhere);
     expectNoTrace(cluster);
   });
 
@@ -362,8 +369,9 @@ describe.skipIf(kubectls().size === 0)('clusters of simulated nodes', () => {
 });
 
 describe.skipIf(!ROOT || !findProgram('containerd'))('machines that cannot run containers', () => {
+  let fakes = 0;
   const fake = (script: string) => {
-    const file = join(dir, `fake-${++clusters}`);
+    const file = join(dir, `fake-${++fakes}`);
     writeFileSync(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     return file;
   };

@@ -1,8 +1,9 @@
 // Where a cluster keeps things. Root: /var/lib/coracle/<name> and /run/coracle/<name>; others: below their home.
 
-import { accessSync, constants, readlinkSync } from 'node:fs';
+import { accessSync, constants, existsSync, readlinkSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { readState } from './state-file.ts';
 
 export interface ClusterPaths {
   /** Everything that survives a stop. */
@@ -52,9 +53,16 @@ export function sysctlClaims(): string {
   return join(runRoot(), 'sysctls', /\d+/.exec(namespace)?.[0] ?? 'net');
 }
 
+/** Names are the machine's: a cluster that was started with another home, and not stopped, has its data there. */
+function dataOf(name: string, stateFile: string): string {
+  const known = readState(stateFile)?.dataDir;
+  return known && existsSync(known) ? known : join(dataRoot(), name);
+}
+
 export function pathsOf(cluster: { readonly name: string; readonly dataDir: string | undefined }): ClusterPaths {
-  const data = cluster.dataDir ? resolve(cluster.dataDir) : join(dataRoot(), cluster.name);
   const run = join(runRoot(), cluster.name);
+  const stateFile = join(run, 'coracle.json');
+  const data = cluster.dataDir ? resolve(cluster.dataDir) : dataOf(cluster.name, stateFile);
   return {
     data,
     store: join(data, 'store'),
@@ -65,7 +73,7 @@ export function pathsOf(cluster: { readonly name: string; readonly dataDir: stri
     podLogs: join(data, 'pod-logs'),
     adminKubeconfig: join(data, 'admin.kubeconfig'),
     run,
-    stateFile: join(run, 'coracle.json'),
+    stateFile,
     logFile: join(data, 'logs', 'coracle.log'),
   };
 }
