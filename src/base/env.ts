@@ -16,8 +16,15 @@ export interface Clock {
   now(): number;
   /** Milliseconds from an arbitrary start, never going back. Use it for durations and latencies. */
   monotonic(): number;
-  /** Runs `fn` once after at least `ms` milliseconds. Real timers do not keep a process alive when `unref` is set. */
-  setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer;
+  /** Runs `fn` once after at least `ms` milliseconds. */
+  setTimer(ms: number, fn: () => void, options?: TimerOptions): Timer;
+}
+
+export interface TimerOptions {
+  /** Nobody's present work: a virtual clock settles without it. A real timer keeps the process alive all the same. */
+  readonly background?: boolean;
+  /** As `background`, and a process that has nothing else to do ends without waiting for it. */
+  readonly unref?: boolean;
 }
 
 export interface Random {
@@ -37,13 +44,13 @@ export interface Env {
   readonly tracer?: Tracer;
 }
 
-/** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. `unref` as in `setTimer`. */
+/** Waits `ms` milliseconds; rejects with the signal's reason when it aborts first. The rest as in `setTimer`. */
 export function sleep(
   env: { clock: Clock },
   ms: number,
-  options: { signal?: AbortSignal; unref?: boolean } = {},
+  options: TimerOptions & { readonly signal?: AbortSignal } = {},
 ): Promise<void> {
-  const { signal, unref = false } = options;
+  const { signal } = options;
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason as Error);
     const timer = env.clock.setTimer(
@@ -52,7 +59,7 @@ export function sleep(
         off?.();
         resolve();
       },
-      { unref },
+      options,
     );
     const off =
       signal &&

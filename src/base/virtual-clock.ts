@@ -2,7 +2,7 @@
 // of one instant that were set before it fire together, then all promise continuations run. So a run is a pure function
 // of the seed.
 
-import type { Clock, Random, Timer } from './env.ts';
+import type { Clock, Random, Timer, TimerOptions } from './env.ts';
 import { Heap } from './heap.ts';
 
 interface Entry {
@@ -47,11 +47,11 @@ export class VirtualClock implements Clock {
     return this.#now - this.#start;
   }
 
-  /** `unref` marks a background timer: `settle` does not wait for it. */
-  setTimer(ms: number, fn: () => void, options?: { unref?: boolean }): Timer {
+  /** `settle` does not wait for timers that are `background` or `unref`. */
+  setTimer(ms: number, fn: () => void, options?: TimerOptions): Timer {
     // Whole milliseconds, as on a real clock: jitter must not put the world between two of them.
     const entry: Entry = { at: this.#now + Math.ceil(Math.max(0, ms)), seq: this.#seq++, fn };
-    (options?.unref ? this.#background : this.#foreground).push(entry);
+    (options?.background || options?.unref ? this.#background : this.#foreground).push(entry);
     return { cancel: () => this.#cancel(entry) };
   }
 

@@ -44,9 +44,9 @@ export async function runLeaderElection(
   const { env, signal } = options;
   const retryPeriod = options.retryPeriod ?? 2_000;
   const elector = new Elector(options);
-  // Waiting timers are background work: a standby candidate keeps neither a process alive nor a simulation busy.
+  // Waiting keeps no simulation busy, but the process of a standby candidate, which has nothing else to do, alive.
   const pause = (ms: number, until: AbortSignal) =>
-    sleep(env, ms, { signal: until, unref: true }).then(
+    sleep(env, ms, { signal: until, background: true }).then(
       () => true,
       () => false,
     );
