@@ -43,9 +43,8 @@ const holder = async () => {
   return out;
 };
 const copyIn = async (namespace: string) => {
-  const { code, out } = await kubectl.run([
-    ...['-n', namespace, 'get', 'configmap', 'settings', '-o', 'jsonpath={.data.colour}'],
-  ]);
+  const settings = ['get', 'configmap', 'settings', '-o', 'jsonpath={.data.colour}'];
+  const { code, out } = await kubectl.run(['-n', namespace, ...settings]);
   return code === 0 ? out : undefined;
 };
 
