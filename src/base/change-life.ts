@@ -127,8 +127,9 @@ function parentOf(
   const caused = span.cause === undefined ? undefined : known.revisions.get(span.cause);
   if (caused) return caused;
   if (span.parent !== undefined && span.cause === undefined) return undefined;
-  const ofObject = span.uid ? known.objects.get(span.uid) : undefined;
-  return ofObject ?? (span.component === 'apiserver' ? undefined : known.looks.get(lookOf(span)));
+  // What a component in another process did is known by what it wrote.
+  const ofObject = (span.uid && known.objects.get(span.uid)) || (span.owner && known.objects.get(span.owner));
+  return ofObject || (span.component === 'apiserver' ? undefined : known.looks.get(lookOf(span)));
 }
 
 /** From the last span back to the first: whatever asked for it or came right before it for the same object. */

@@ -231,10 +231,10 @@ export class Tracer {
     return this.#clock.now() - this.#clock.monotonic() + monotonic;
   }
 
-  /** 16 hex digits that are this span's own among all processes. */
-  spanId(seq: number): string {
+  /** 16 hex digits that are this span's own among all processes, or those of one of its first 15 parts. */
+  spanId(seq: number, part = 0): string {
     if (!this.#prefix) this.#prefix = hex(this.#random.bytes(12));
-    return this.#prefix.slice(0, 6) + seq.toString(16).padStart(10, '0');
+    return this.#prefix.slice(0, 6) + (seq * 16 + part).toString(16).padStart(10, '0');
   }
 
   /** 32 hex digits. */

@@ -34,6 +34,7 @@ const COMMON = flags(`
 kubeconfig file: how to reach the API server; coracle kubeconfig prints one
 v level 2: log verbosity, 4 and more is debug
 log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
+tracing-config-file file: a TracingConfiguration: where traces are sent, as OTLP over HTTP
 `);
 
 const ELECTION = flags(`
@@ -76,6 +77,7 @@ leader-elect bool false: run controllers and scheduler only while leading, besid
 etcd-servers urls: not supported yet: objects are kept in the embedded store
 v level 2: log verbosity, 4 and more is debug
 log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
+tracing-config-file file: a TracingConfiguration: where traces are sent, as OTLP over HTTP
 `),
   },
   agent: {

@@ -7,6 +7,7 @@ import { realEnv } from '../base/real-env.ts';
 import type { ComponentName } from '../cli/platform.ts';
 import { logSink } from '../host/log-sink.ts';
 import type { ComponentContext } from './component-client.ts';
+import { exportSpans, tracingEnvironment, tracingFile } from './tracing.ts';
 import { Flags, type FlagValues } from './flags.ts';
 
 type Run = (flags: Flags, context: ComponentContext) => Promise<void>;
@@ -31,6 +32,7 @@ export async function runComponent(
     createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
   );
   const env = { ...base, metrics: new Metrics(), tracer: new Tracer(base) };
+  const flush = exportSpans(env, tracingFile(flags) ?? tracingEnvironment(process.env));
   const run = await PARTS[name]();
   // Waiting for a server, or to lead, is no reason to end: connections and waits of their own hold no process.
   const alive = setInterval(() => {}, 2 ** 30);
@@ -40,6 +42,7 @@ export async function runComponent(
     // What is under way when it ends breaks off.
     if (!signal.aborted) throw error;
   } finally {
+    await flush();
     clearInterval(alive);
   }
 }

@@ -129,6 +129,8 @@ export async function foreground(
   const inBackground = process.send !== undefined;
   const tell = (message: object) => void (process.connected && process.send?.(message));
   const env = loggedEnv(inBackground ? 'json' : 'text');
+  const { exportSpans, tracingEnvironment } = await import('./tracing.ts');
+  const flush = exportSpans(env, tracingEnvironment(process.env));
   const paths = pathsOf(options);
   const fresh = !existsSync(paths.pki);
   const begin = async () => {
@@ -148,6 +150,7 @@ export async function foreground(
     const { ended } = await (inBackground ? begin() : withLock(paths.stateFile, waitingFor(options, steps), begin));
     tell({ type: 'ready' });
     await ended;
+    await flush();
     removeState(paths.stateFile);
     // What is still under way, as a container's grace period, is nobody's any more.
     setTimeout(() => process.exit(), 200).unref();

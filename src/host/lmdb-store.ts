@@ -90,7 +90,11 @@ export class LmdbStore implements Store {
     return { revision: this.#revision, entries: this.#index.list(prefix) };
   }
 
-  async txn(compares: readonly Compare[], mutations: readonly Mutation[]): Promise<TxnResult> {
+  async txn(
+    compares: readonly Compare[],
+    mutations: readonly Mutation[],
+    submitted?: (revision: number) => void,
+  ): Promise<TxnResult> {
     this.#checkOpen();
     checkMutations(mutations);
     for (const compare of compares) {
@@ -105,6 +109,7 @@ export class LmdbStore implements Store {
       await this.#settled();
       return { ok: true, revision: now, current: [] };
     }
+    submitted?.(revision);
     this.#calledRevision = revision;
     this.#next.batches.push(batch);
     await this.#join();

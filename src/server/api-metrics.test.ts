@@ -39,6 +39,6 @@ test('operations, objects, watches and the store are counted', async () => {
     expect(text).toContain(`${line}\n`);
   expect(text).not.toContain('request_duration_seconds_count{verb="WATCH"');
   watch.stream.stop();
-  expect(metrics.text()).toContain('resource="configmaps",component="apiserver"} 0\n');
+  expect(metrics.text()).toContain('resource="configmaps",subresource="",scope="",component="apiserver"} 0\n');
   close();
 });

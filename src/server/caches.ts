@@ -70,7 +70,7 @@ export class Storage {
     const key = this.key(object.metadata.namespace, object.metadata.name);
     const value = new ObjectValue(object);
     const began = span?.now() ?? 0;
-    const outcome = await this.#write(key, expected, { put: key, value });
+    const outcome = await this.#write(key, expected, { put: key, value }, span);
     if (span) wrote(span, object, outcome, began);
     return outcome.ok ? { ...outcome, object: this.#read(value, outcome.revision) } : outcome;
   }
@@ -79,7 +79,7 @@ export class Storage {
   async delete(expected: KubeObject, span?: Span): Promise<WriteOutcome> {
     const key = this.key(expected.metadata.namespace, expected.metadata.name);
     const began = span?.now() ?? 0;
-    const outcome = await this.#write(key, expected, { delete: key });
+    const outcome = await this.#write(key, expected, { delete: key }, span);
     if (span) wrote(span, expected, outcome, began);
     return outcome.ok ? { ...outcome, object: expected } : outcome;
   }
@@ -93,12 +93,13 @@ export class Storage {
     key: string,
     expected: KubeObject | undefined,
     mutation: Mutation,
+    span: Span | undefined,
   ): Promise<{ ok: true; revision: number } | { ok: false; current: KubeObject | undefined }> {
     const revision = expected ? Number(expected.metadata.resourceVersion) : 0;
     const operation = 'delete' in mutation ? 'delete' : expected ? 'update' : 'create';
     const done = this.#timer?.(operation, this.kind);
     try {
-      const result = await this.#store.txn([{ key, revision }], [mutation]);
+      const result = await this.#store.txn([{ key, revision }], [mutation], span && ((at) => span.wrote(at)));
       done?.(false);
       if (result.ok) return { ok: true, revision: result.revision };
       const entry = result.current[0];
@@ -124,7 +125,7 @@ function wrote(
   span.uid = metadata.uid;
   span.owner = metadata.ownerReferences?.find((owner) => owner.controller)?.uid ?? '';
   span.generation = metadata.generation ?? 0;
-  span.wrote(outcome.revision);
+  if (span.revision !== outcome.revision) span.wrote(outcome.revision);
 }
 
 export interface CachesOptions {

@@ -53,7 +53,11 @@ export class MemoryStore implements Store {
     return { revision: this.#revision, entries: this.#entries.list(prefix) };
   }
 
-  async txn(compares: readonly Compare[], mutations: readonly Mutation[]): Promise<TxnResult> {
+  async txn(
+    compares: readonly Compare[],
+    mutations: readonly Mutation[],
+    submitted?: (revision: number) => void,
+  ): Promise<TxnResult> {
     this.#checkOpen();
     checkMutations(mutations);
     for (const compare of compares) {
@@ -69,6 +73,7 @@ export class MemoryStore implements Store {
     }
     // As in etcd, a transaction that changed nothing takes no revision.
     if (batch.length === 0) return { ok: true, revision: this.#revision, current: [] };
+    submitted?.(revision);
     this.#revision = revision;
     this.#log.push(batch);
     this.#logEvents += batch.length;

@@ -55,6 +55,20 @@ export function storeSuite(name: string, make: () => StoreUnderTest | Promise<St
       expect(store.revision).toBe(1);
     });
 
+    test('tells the revision of a write before any watcher sees it', async () => {
+      const { store } = await open();
+      const told: string[] = [];
+      store.watch('/', 1, {
+        events: (batch) => void told.push(`seen ${batch[0]!.revision}`),
+        closed: () => {},
+      });
+      await store.txn([], [put('/a', '1')], (revision) => void told.push(`submitted ${revision}`));
+      await store.txn([], [put('/a', '2')], (revision) => void told.push(`submitted ${revision}`));
+      await store.txn([], [{ delete: '/absent' }], (revision) => void told.push(`submitted ${revision}`));
+      await until(() => told.length >= 4);
+      expect(told).toEqual(['submitted 2', 'seen 2', 'submitted 3', 'seen 3']);
+    });
+
     test('lists by prefix in key order, as of one revision', async () => {
       const { store } = await open();
       await store.txn([], [put('/r/b', 'b'), put('/r/a', 'a'), put('/r0', 'x'), put('/r/a/c', 'c'), put('/q', 'q')]);

@@ -65,8 +65,13 @@ export interface Store {
    * Applies all mutations at one new revision if every comparison holds. Resolves once the write is durable.
    * Writes are atomic and totally ordered; a reader or watcher never sees a write that is not durable.
    * Rejects with StoreError `full`, `readonly`, `corrupt` or `closed` when nothing was written, `unknown` when that cannot be told.
+   * `submitted` hears of the revision before any watcher sees the write, where the store knows it then.
    */
-  txn(compares: readonly Compare[], mutations: readonly Mutation[]): Promise<TxnResult>;
+  txn(
+    compares: readonly Compare[],
+    mutations: readonly Mutation[],
+    submitted?: (revision: number) => void,
+  ): Promise<TxnResult>;
   /** Delivers every event of keys with `prefix` after revision `after`. Throws StoreError `compacted` when history does not reach back that far. */
   watch(prefix: string, after: number, watcher: Watcher): { stop(): void };
   /** Forgets history up to and including `revision`; current values stay. */
