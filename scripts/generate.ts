@@ -2,9 +2,9 @@
 // structural facts the server reads at run time. docs/checklists/move-to-a-release.md tells how to change the release.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { RELEASE } from '../src/api/release.ts';
 import { describe } from './descriptions.ts';
 
-const RELEASE = '1.36';
 const OUT = new URL('../src/api/generated/', import.meta.url);
 
 interface RawField {
@@ -126,10 +126,7 @@ for (const [group, types] of groups) {
 const jsonLiteral = (value: unknown) =>
   JSON.stringify(JSON.stringify(value)).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
 
-write(
-  'facts.ts',
-  `/** The release the facts describe. */\nexport const RELEASE = '${RELEASE}';\n\n/** Parsed on first use. */\nexport const factsJson =\n  ${jsonLiteral(facts)};\n`,
-);
+write('facts.ts', `/** Parsed on first use. */\nexport const factsJson =\n  ${jsonLiteral(facts)};\n`);
 const fieldNames = new Map(Object.keys(facts.types).map((type) => [type, fieldsOf(type).map(([name]) => name)]));
 write(
   'descriptions.ts',

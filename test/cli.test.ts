@@ -126,6 +126,7 @@ describe('what cannot be is refused in one sentence', () => {
     [['up', '--store', 'tape'], /Allowed choices are disk, memory/],
     [['up', '--nodes', 'many'], /Allowed choices are auto, real, simulated/],
     [['up', '--node-count', '-1'], /a whole number is needed/],
+    [['up', '--log-levels', 'kubelet=loud'], /write it like kubelet=debug,apiserver=warn/],
     [['up', '--frobnicate'], /unknown option '--frobnicate'/],
     [['frobnicate'], /unknown command 'frobnicate'/],
     [['status', '--name', 'nowhere'], /cluster nowhere is absent/],
@@ -231,6 +232,7 @@ describe('what cannot be is refused in one sentence', () => {
     for (const command of commands)
       expect(await ok([...command.split(' '), '--help'])).toMatch(/\nExamples?:\n {2}coracle /);
     expect(await ok(['version'])).toMatch(/^Coracle \d+\.\d+\.\d+ \(Kubernetes API v1\.36\.\d+\)\n$/);
+    expect(await ok(['--version'])).toBe(await ok(['version']));
   });
 });
 

@@ -15,6 +15,8 @@ export interface UpOptions {
   /** How many simulated nodes. */
   readonly nodeCount: number;
   readonly wait: boolean;
+  /** Of single components, as `kubelet=debug,apiserver=warn`; info for all others. */
+  readonly logLevels: string | undefined;
 }
 
 /** Where a cluster lies: its name and, when it is not the default, its folder. */

@@ -1,6 +1,7 @@
 // The command line `coracle`: every command in one table of commander definitions; the work is the Platform's.
 
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseLogLevels } from '../base/log.ts';
 import { componentFlags } from './component-flags.ts';
 import { lifeText } from './print-life.ts';
 import { printImages, printStatus, stepPrinter, type Terminal } from './output.ts';
@@ -33,6 +34,14 @@ function clusterName(text: string): string {
     );
   return text;
 }
+function logLevels(text: string): string {
+  try {
+    parseLogLevels(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+}
 const collect = (value: string, previous: readonly string[]) => [...previous, value];
 
 const nameOption = () => new Option('--name <name>', 'the cluster').default(DEFAULT_NAME).argParser(clusterName);
@@ -44,6 +53,7 @@ interface Selected {
   name: string;
   dataDir?: string;
 }
+const versionLine = ({ version }: Platform) => `Coracle ${version.coracle} (Kubernetes API ${version.kubernetes})`;
 const selectorOf = (o: Selected): ClusterSelector => ({ name: o.name, dataDir: o.dataDir });
 
 /** Runs the command line; resolves to the exit code. */
@@ -55,6 +65,7 @@ export async function runCli(
 ): Promise<number> {
   const program = new Command('coracle')
     .description('A Kubernetes you can carry: the whole system in one package.')
+    .version(versionLine(platform), '-V, --version', 'print the versions')
     .exitOverride()
     .configureOutput({ writeOut: terminal.out, writeErr: terminal.err })
     .showHelpAfterError('(run with --help for what is possible)');
@@ -87,6 +98,7 @@ interface UpFlags extends Selected {
   nodes: NodesMode;
   nodeCount: number;
   wait: boolean;
+  logLevels?: string;
   foreground?: boolean;
   output: string;
 }
@@ -107,13 +119,15 @@ function lifeCommands(program: Command, platform: Platform, terminal: Terminal, 
     .option('--node-count <n>', 'how many simulated nodes', count, 1)
     .option('--foreground', 'run in this process until interrupted')
     .option('--no-wait', 'do not wait until the node is Ready')
+    .option('--log-levels <pairs>', 'log levels of components, like kubelet=debug,apiserver=warn', logLevels)
     .addOption(outputOption())
     .addHelpText(
       'after',
       '\nExamples:\n  coracle up\n  coracle up --name second --store memory\n  coracle up --nodes simulated --node-count 5',
     )
     .action(async (flags: UpFlags) => {
-      const options: UpOptions = { ...flags, dataDir: flags.dataDir, port: flags.port };
+      const { dataDir, port, logLevels } = flags;
+      const options: UpOptions = { ...flags, dataDir, port, logLevels };
       const steps = stepPrinter(terminal, flags.output === 'json');
       if (flags.foreground) return platform.foreground(options, steps, { signal });
       const result = await platform.up(options, steps, { signal });
@@ -190,12 +204,7 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
     .addOption(outputOption())
     .addHelpText('after', '\nExamples:\n  coracle version\n  coracle version -o json')
     .action((flags: { output: string }) => {
-      const { coracle, kubernetes } = platform.version;
-      terminal.out(
-        flags.output === 'json'
-          ? `${JSON.stringify(platform.version)}\n`
-          : `Coracle ${coracle} (Kubernetes API ${kubernetes})\n`,
-      );
+      terminal.out(flags.output === 'json' ? `${JSON.stringify(platform.version)}\n` : `${versionLine(platform)}\n`);
     });
 }
 

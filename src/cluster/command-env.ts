@@ -7,8 +7,13 @@ import { Tracer } from '../base/trace.ts';
 import { realEnv } from '../base/real-env.ts';
 import { logSink } from '../host/log-sink.ts';
 
-export function loggedEnv(form: 'json' | 'text', level: LogLevel = 'info'): Env {
-  const env = realEnv(createLogger({ level, sink: logSink(2, form) }));
+/** `levels`: by component, instead of `level`. */
+export function loggedEnv(
+  form: 'json' | 'text',
+  level: LogLevel = 'info',
+  levels: Readonly<Record<string, LogLevel>> = {},
+): Env {
+  const env = realEnv(createLogger({ level, levels, sink: logSink(2, form) }));
   return { ...env, metrics: new Metrics(), tracer: new Tracer(env) };
 }
 

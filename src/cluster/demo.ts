@@ -59,6 +59,7 @@ export async function demoUp(platform: Platform, write: (text: string) => void):
     nodes: 'auto',
     nodeCount: 1,
     wait: true,
+    logLevels: undefined,
   } as const;
   const result = await platform.up(options, step);
   if (!result.started) {

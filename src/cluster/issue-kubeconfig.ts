@@ -4,17 +4,19 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dns1123Subdomain } from '../api/validate/names.ts';
-import type { Env } from '../base/env.ts';
-import { UserError, type KubeconfigFor } from '../cli/platform.ts';
+import { UserError, type ClusterSelector, type KubeconfigFor } from '../cli/platform.ts';
 import { kubeconfigText, readKubeconfig } from '../host/kubeconfig.ts';
 import { BACKDATE, Pki } from '../host/pki.ts';
 import { issue, keyPem, newKey, type Subject } from '../host/x509.ts';
-import type { ClusterPaths } from './paths.ts';
+import { commandEnv } from './command-env.ts';
+import { pathsOf } from './paths.ts';
 
 const YEAR = 365 * 86_400_000;
 
 /** The kubeconfig as YAML. Throws a UserError when the cluster was never started. */
-export function issueKubeconfig(env: Env, cluster: string, paths: ClusterPaths, whom: KubeconfigFor): string {
+export function issueKubeconfig(cluster: ClusterSelector, whom: KubeconfigFor): string {
+  const env = commandEnv();
+  const paths = pathsOf(cluster);
   if (!existsSync(paths.adminKubeconfig))
     throw new UserError(`${paths.data} holds no cluster: start it first with coracle up or coracle server`);
   if (whom.as === 'admin' && !whom.server) return readFileSync(paths.adminKubeconfig, 'utf8');
@@ -35,7 +37,7 @@ export function issueKubeconfig(env: Env, cluster: string, paths: ClusterPaths, 
     pki.authority,
     env.random,
   );
-  const name = whom.as === 'admin' ? cluster : `${subject.commonName}@${cluster}`;
+  const name = whom.as === 'admin' ? cluster.name : `${subject.commonName}@${cluster.name}`;
   return kubeconfigText({ name, server: whom.server ?? server, ca: pki.ca, cert, key: keyPem(privateKey) });
 }
 

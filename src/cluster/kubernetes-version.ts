@@ -1,5 +1,5 @@
 // The version of the API this release speaks.
 
-import { RELEASE } from '../api/generated/facts.ts';
+import { RELEASE } from '../api/release.ts';
 
 export const KUBERNETES_VERSION = `v${RELEASE}.0`;

@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseLogLevels } from '../base/log.ts';
 import { UserError, type ClusterSelector, type StepSink, type UpOptions, type UpResult } from '../cli/platform.ts';
 import { chooseNodes } from './choose-nodes.ts';
 import { clusterHealth } from './cluster-health.ts';
@@ -128,7 +129,11 @@ export async function foreground(
 ): Promise<void> {
   const inBackground = process.send !== undefined;
   const tell = (message: object) => void (process.connected && process.send?.(message));
-  const env = loggedEnv(inBackground ? 'json' : 'text');
+  const env = loggedEnv(
+    inBackground ? 'json' : 'text',
+    'info',
+    options.logLevels ? parseLogLevels(options.logLevels) : {},
+  );
   const { exportSpans, tracingEnvironment } = await import('./tracing.ts');
   const flush = exportSpans(env, tracingEnvironment(process.env));
   const paths = pathsOf(options);

@@ -1,10 +1,10 @@
 // The program `coracle`: the command line over this machine.
 
 import { enableCompileCache } from 'node:module';
-import { runCli } from '../cli/program.ts';
-import { nodePlatform } from './node-platform.ts';
 
+// What comes by the imports below is compiled once per machine and build.
 enableCompileCache();
+const [{ runCli }, { nodePlatform }] = await Promise.all([import('../cli/program.ts'), import('./node-platform.ts')]);
 const abort = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {

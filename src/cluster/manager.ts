@@ -2,9 +2,8 @@
 // The cluster itself is run-cluster.ts, in the process that `coracle up --foreground` is.
 
 import { spawn } from 'node:child_process';
-import { createReadStream, existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   UserError,
@@ -14,7 +13,8 @@ import {
   type UpOptions,
   type UpResult,
 } from '../cli/platform.ts';
-import { readable, rotateLog, type LogLine } from '../host/log-sink.ts';
+import { rotateLog } from '../host/log-sink.ts';
+import { lastWords } from './cluster-log.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 import { removeIfEmpty } from './user-kubeconfig.ts';
 import { readState, runningState, startTicksOf, type ClusterState } from './state-file.ts';
@@ -54,6 +54,7 @@ export async function startInBackground(
   if (options.dataDir) args.push('--data-dir', options.dataDir);
   if (options.port) args.push('--port', String(options.port));
   if (!options.wait) args.push('--no-wait');
+  if (options.logLevels) args.push('--log-levels', options.logLevels);
   const child = spawn(process.execPath, [...NODE_FLAGS, entry, ...args], {
     detached: true,
     cwd: '/',
@@ -91,12 +92,6 @@ export async function startInBackground(
     if (child.connected) child.disconnect();
     child.unref();
   }
-}
-
-function lastWords(paths: ClusterPaths): string {
-  const lines = existsSync(paths.logFile) ? readFileSync(paths.logFile, 'utf8').trim().split('\n') : [];
-  const last = lines.at(-1) || 'it left no log';
-  return `${(show(last, undefined) ?? last).split('\n')[0]!.slice(0, 300)} (see ${paths.logFile})`;
 }
 
 /** Resolves once the cluster that is starting is ready; rejects when its process ends. */
@@ -175,49 +170,4 @@ export function removeData(paths: ClusterPaths): void {
   for (const name of OWN) rmSync(join(paths.data, name), { recursive: true, force: true });
   removeIfEmpty(paths.data);
   rmSync(paths.run, { recursive: true, force: true });
-}
-
-function show(text: string, component: string | undefined): string | undefined {
-  let line: LogLine;
-  try {
-    line = JSON.parse(text) as LogLine;
-  } catch {
-    return component ? undefined : text;
-  }
-  if (component && line.component !== component) return undefined;
-  return readable(line);
-}
-
-export async function writeLogs(
-  paths: ClusterPaths,
-  options: { readonly component: string | undefined; readonly follow: boolean; readonly tail: number | undefined },
-  write: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  if (!existsSync(paths.logFile))
-    throw new UserError(`there is no log at ${paths.logFile}: was the cluster ever started?`);
-  let lines: string[] = [];
-  let position = 0;
-  const readOn = async (each: (line: string) => void) => {
-    const stream = createReadStream(paths.logFile, { start: position });
-    stream.on('data', (chunk) => (position += chunk.length));
-    for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
-      const line = show(text, options.component);
-      if (line !== undefined) each(line);
-    }
-  };
-  await readOn((line) => lines.push(line));
-  if (options.tail !== undefined) lines = lines.slice(Math.max(0, lines.length - options.tail));
-  lines.forEach(write);
-  if (!options.follow) return;
-  await new Promise<void>((resolve) => {
-    let chain = Promise.resolve();
-    const watcher = watch(paths.logFile, () => (chain = chain.then(() => readOn(write))));
-    const end = () => {
-      watcher.close();
-      resolve();
-    };
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
-  });
 }

@@ -1,45 +1,30 @@
-// The Platform of the command line on this machine: clusters as background processes, components as this process.
+// The Platform of the command line on this machine: clusters as background processes, components as this process. Each
+// command loads what it needs, for most of them are over before the rest would be read.
 
 import type { Platform } from '../cli/platform.ts';
-import { clusterHealth } from './cluster-health.ts';
-import { commandEnv } from './command-env.ts';
-import { down, foreground, remove, up } from './lifecycle.ts';
-import { statusOf, writeLogs } from './manager.ts';
-import { pathsOf } from './paths.ts';
-import { withFigures } from './status-figures.ts';
-import { CORACLE_VERSION, KUBERNETES_VERSION } from './version.ts';
+import { KUBERNETES_VERSION } from './kubernetes-version.ts';
+import { CORACLE_VERSION } from './package-version.ts';
 
 export function nodePlatform(): Platform {
+  const life = () => import('./lifecycle.ts');
+  const images = () => import('./image-commands.ts');
   return {
     version: { coracle: CORACLE_VERSION, kubernetes: KUBERNETES_VERSION },
-    up,
-    foreground,
-    down,
-    delete: remove,
-    status: async (cluster) => withFigures(await statusOf(cluster, clusterHealth), commandEnv()),
-    async kubeconfig(cluster, whom) {
-      const { issueKubeconfig } = await import('./issue-kubeconfig.ts');
-      return issueKubeconfig(commandEnv(), cluster.name, pathsOf(cluster), whom);
-    },
-    async trace(cluster, about) {
-      return (await import('./trace-command.ts')).traceOf(cluster, about);
-    },
-    logs: (cluster, options, write, { signal }) => writeLogs(pathsOf(cluster), options, write, signal),
-    async buildImage(options) {
-      return (await import('./image-commands.ts')).buildImageFile(options);
-    },
-    async loadImage(cluster, file) {
-      return (await import('./image-commands.ts')).loadImageFile(cluster, file);
-    },
-    async images(cluster) {
-      return (await import('./image-commands.ts')).listImages(cluster);
-    },
+    up: async (...args) => (await life()).up(...args),
+    foreground: async (...args) => (await life()).foreground(...args),
+    down: async (...args) => (await life()).down(...args),
+    delete: async (...args) => (await life()).remove(...args),
+    status: async (cluster) => (await import('./status-figures.ts')).clusterStatus(cluster),
+    kubeconfig: async (...args) => (await import('./issue-kubeconfig.ts')).issueKubeconfig(...args),
+    trace: async (...args) => (await import('./trace-command.ts')).traceOf(...args),
+    logs: async (...args) => (await import('./cluster-log.ts')).writeLogs(...args),
+    buildImage: async (options) => (await images()).buildImageFile(options),
+    loadImage: async (...args) => (await images()).loadImageFile(...args),
+    images: async (cluster) => (await images()).listImages(cluster),
     async demo(what, write) {
       const demo = await import('./demo.ts');
       await (what === 'up' ? demo.demoUp(nodePlatform(), write) : demo.demoDown(nodePlatform(), write));
     },
-    async component(name, flags, context) {
-      await (await import('./components.ts')).runComponent(name, flags, context);
-    },
+    component: async (...args) => (await import('./components.ts')).runComponent(...args),
   };
 }

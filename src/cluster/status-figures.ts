@@ -2,13 +2,21 @@
 
 import type { Env } from '../base/env.ts';
 import { metricsSummary } from '../cli/metrics-summary.ts';
-import type { ClusterStatus } from '../cli/platform.ts';
+import type { ClusterSelector, ClusterStatus } from '../cli/platform.ts';
 import { httpTransport } from '../host/http-transport.ts';
 import { readKubeconfig } from '../host/kubeconfig.ts';
+import { clusterHealth } from './cluster-health.ts';
+import { commandEnv } from './command-env.ts';
+import { statusOf } from './manager.ts';
 import { pathsOf } from './paths.ts';
 
+/** The whole of `coracle status`. */
+export async function clusterStatus(cluster: ClusterSelector): Promise<ClusterStatus> {
+  return withFigures(await statusOf(cluster, clusterHealth), commandEnv());
+}
+
 /** Without figures when the cluster does not run or does not answer: its health says why. */
-export async function withFigures(status: ClusterStatus, env: Env): Promise<ClusterStatus> {
+async function withFigures(status: ClusterStatus, env: Env): Promise<ClusterStatus> {
   if (status.state !== 'running') return status;
   const { adminKubeconfig } = pathsOf({ name: status.name, dataDir: status.dataDir });
   const transport = httpTransport({ env, ...readKubeconfig([adminKubeconfig]).access() });

@@ -5,7 +5,7 @@ import { parseYaml } from '../api/yaml.ts';
 import type { Env } from '../base/env.ts';
 import { OtlpExporter } from '../host/otlp-exporter.ts';
 import type { Flags } from './flags.ts';
-import { CORACLE_VERSION } from './version.ts';
+import { CORACLE_VERSION } from './package-version.ts';
 
 export interface TracingConfig {
   /** Of OTLP over HTTP, the whole of it: `http://127.0.0.1:4318/v1/traces`. */
