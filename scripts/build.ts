@@ -1,5 +1,5 @@
 // Builds dist/: the CLI and the public entries as ES modules with shared chunks, the DNS server as one file (it goes
-// into an image), and the type declarations of the public entries.
+// into an image), and, unless told --no-types, the type declarations of the public entries.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -39,6 +39,8 @@ if (existsSync(`${root}src/cluster/dns-main.ts`)) {
   await build({ ...common, entryPoints: { dns: 'src/cluster/dns-main.ts' }, sourcemap: false, minify: true });
 }
 
+// Running does without them, and they take longer than all the rest.
+if (process.argv.includes('--no-types')) process.exit(0);
 const types = spawnSync(
   process.execPath,
   [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}tsconfig.build.json`],
