@@ -69,7 +69,7 @@ export function simulatedNode(
     podIP: (n) => address(10, index + 0x8000, n),
     ...(scenario ? { scenario } : {}),
   });
-  const host = new MemoryHost({ machine: { hostname: name }, forgetful: true });
+  const host = new MemoryHost({ machine: { hostname: name }, forgetful: true, prober: runtime.prober });
   const config = simulatedConfig(options);
   return {
     name,

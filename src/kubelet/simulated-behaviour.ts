@@ -5,7 +5,9 @@ import type { ContainerConfig, SandboxConfig } from './runtime.ts';
 export interface ContainerBehaviour {
   /** Milliseconds from the start call to running. */
   readonly startDelay?: number;
+  /** The runtime refuses to make it: CreateContainerError, tried again every 10 seconds. */
   readonly createError?: string;
+  /** It is made and cannot run: exits with 128 and the reason StartError. */
   readonly startError?: string;
   /** Milliseconds after which it exits by itself; never when absent. */
   readonly exitAfter?: number;
@@ -15,9 +17,12 @@ export interface ContainerBehaviour {
   /** Milliseconds it takes to end after the stop signal, and with which code. */
   readonly stopAfter?: number;
   readonly stopCode?: number;
-  /** Milliseconds after its start from which on it counts as ready. */
+  /**
+   * Milliseconds after its start from which on its readiness probe succeeds (that it must have: without one a container is
+   * ready when it runs). A whole kubelet (`full`) cannot tell probes apart: all of the container's fail before.
+   */
   readonly readyAfter?: number;
-  /** Answers a command run in it `since` milliseconds after its start. Exit code 0 and no output unless told. */
+  /** Answers a command run in it `since` milliseconds after its start. As `readyAfter` says, with no output, unless told. */
   readonly exec?: (
     command: readonly string[],
     since: number,
@@ -49,9 +54,6 @@ export function behaviourOf(annotations: Readonly<Record<string, string>>, conta
     stopAfter: ms('stop-after'),
     readyAfter: ms('ready-after'),
   };
-  const ready = ms('ready-after');
-  if (ready !== undefined)
-    all['exec'] = (_: readonly string[], since: number) => ({ exitCode: since >= ready ? 0 : 1 });
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined)) as ContainerBehaviour;
 }
 

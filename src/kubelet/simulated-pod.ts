@@ -10,7 +10,7 @@ import { CRASH_LOOP, nextBackoff, type BackoffEntry } from './backoff.ts';
 import type { KubeletConfig } from './config.ts';
 import { LABELS } from './labels.ts';
 import { planPod } from './plan.ts';
-import type { PodAction, PodPlan, ProbeVerdict, StartAction, StopRequest, Waiting } from './plan-steps.ts';
+import type { Block, PodAction, PodPlan, ProbeVerdict, StartAction, StopRequest, Waiting } from './plan-steps.ts';
 import { PodRuntime } from './pod-runtime.ts';
 import { allStatuses, containerHash, graceOf, isTerminal } from './pod-spec.ts';
 import type { ContainerStatus } from './runtime.ts';
@@ -32,7 +32,8 @@ export interface SimulatedPodHome {
 /** Milliseconds: the first crash back-off. */
 const BACKGROUND_WAIT = 10_000;
 const CALM: ContainerBehaviour = {};
-const NO_BLOCKS = new Map<string, never>();
+/** Milliseconds until a container that could not be made is tried again, as the kubelet does. */
+const CREATE_RETRY = 10_000;
 const NO_MESSAGES = new Map<string, string>();
 /** More steps than any plan takes without time passing. */
 const MAX_STEPS = 1000;
@@ -49,6 +50,7 @@ export class SimulatedPod {
   readonly #runtime: PodRuntime;
   readonly #writer: StatusWriter;
   readonly #busy = new Map<string, Timer>();
+  readonly #blocks = new Map<string, Block>();
   readonly #backoffs = new Map<string, BackoffEntry>();
   readonly #behaviours = new Map<string, ContainerBehaviour & { readonly since: number }>();
   #exits: Timer[] = [];
@@ -178,7 +180,7 @@ export class SimulatedPod {
       volumes: this.#mounted ? 'ready' : 'released',
       busy: this.#busy,
       backoffs: this.#backoffs,
-      blocks: NO_BLOCKS,
+      blocks: this.#blocks,
     });
   }
 
@@ -227,7 +229,13 @@ export class SimulatedPod {
       this.#backoffs.set(name, nextBackoff(this.#backoffs.get(name), action.after, now, CRASH_LOOP));
     }
     const behaviour = (this.#home.behaviour ?? annotated)(this.#pod, name, action.attempt);
-    const { startDelay = 0 } = behaviour;
+    const { startDelay = 0, createError } = behaviour;
+    if (createError) {
+      const until = this.#time.now() + CREATE_RETRY;
+      this.#blocks.set(name, { reason: 'CreateContainerError', message: createError, until });
+      return;
+    }
+    this.#blocks.delete(name);
     if (startDelay === 0) this.#run(action, behaviour);
     else this.#later(action.key, startDelay, () => this.#run(action, behaviour));
   }

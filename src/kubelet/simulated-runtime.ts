@@ -14,6 +14,7 @@ import {
   type SandboxConfig,
   type SandboxStatus,
 } from './runtime.ts';
+import type { HostProber, ProbeOutcome } from './host.ts';
 import { annotatedBehaviour, type ContainerBehaviour } from './simulated-behaviour.ts';
 
 /** What a container will do; asked for each instance. */
@@ -47,6 +48,9 @@ interface Instance {
   started?: number;
   readonly waiters: (() => void)[];
 }
+
+const REFUSED: ProbeOutcome = { result: 'failure', output: 'connection refused' };
+const answers = ({ behaviour }: Instance, since: number) => since >= (behaviour.readyAfter ?? 0);
 
 export class SimulatedRuntime implements ContainerRuntime {
   readonly #options: SimulatedRuntimeOptions;
@@ -201,12 +205,29 @@ export class SimulatedRuntime implements ContainerRuntime {
     this.#check('reopenLog', id);
   }
 
+  /** Of what listens at a pod's address: nobody knows which container has which port, so all of them must be ready. */
+  readonly prober: HostProber = {
+    http: async ({ host }) => this.#probe(host),
+    tcp: async (host) => this.#probe(host),
+    grpc: async (host) => this.#probe(host),
+  };
+
+  #probe(host: string): ProbeOutcome {
+    const now = this.#env.clock.monotonic();
+    for (const container of this.#containers.values()) {
+      const { state, sandboxId } = container.status;
+      if (state !== 'running' || !this.#sandboxes.get(sandboxId)?.status.ips.includes(host)) continue;
+      if (!answers(container, now - (container.started ?? 0))) return REFUSED;
+    }
+    return { result: 'success' };
+  }
+
   async execSync(id: string, command: readonly string[], timeoutSeconds: number) {
     this.#check('execSync', command.join(' '));
     const container = this.#find(id);
     const since = this.#env.clock.monotonic() - (container.started ?? 0);
     const outcome = container.behaviour.exec?.(command, since) ?? {};
-    const { exitCode = 0, output = '', delay = 0 } = outcome;
+    const { exitCode = answers(container, since) ? 0 : 1, output = '', delay = 0 } = outcome;
     const over = timeoutSeconds > 0 && delay > timeoutSeconds * 1000;
     await this.#delay(over ? timeoutSeconds * 1000 : delay);
     if (over) throw new RuntimeError('DEADLINE_EXCEEDED', `timeout ${timeoutSeconds}s exceeded`);
