@@ -67,6 +67,8 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
   #waiting: { readonly revision: number; readonly resolve: () => void }[] = [];
   #revision = 0;
   #listed = false;
+  /** The server does not know our revision any more, and perhaps has not got as far. */
+  #expired = false;
   #pause = FIRST_PAUSE;
   #markSynced!: () => void;
 
@@ -137,15 +139,20 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
         if (this.#signal.aborted) return;
         if (this.#context.env.clock.monotonic() - began >= HELD) this.#pause = FIRST_PAUSE;
         else if (end === 'closed') await this.#rest();
-        if (end === 'expired') this.#listed = false;
+        if (end === 'expired') this.#expire();
         else if (end !== 'closed') throw end;
       } catch (error) {
         if (this.#signal.aborted) return;
-        if (isReason(error, 'Expired', 'Gone')) this.#listed = false;
+        if (isReason(error, 'Expired', 'Gone')) this.#expire();
         this.#context.env.log.warn('cannot list or watch, trying again', { kind: this.kind.kind, error });
         await this.#rest();
       }
     }
+  }
+
+  #expire(): void {
+    this.#listed = false;
+    this.#expired = true;
   }
 
   #rest(): Promise<void> {
@@ -176,8 +183,10 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
     }
     if (this.#signal.aborted) return;
     const changes = this.#replace(items);
+    this.#revision = this.#expired ? 0 : this.#revision;
     this.#advance(Number(resourceVersion) || 0);
     this.#listed = true;
+    this.#expired = false;
     for (const [object, old] of changes) this.#dispatch(object, old);
     this.#wake();
     this.#markSynced();
@@ -185,6 +194,7 @@ class LiveInformer<T extends KubeObject> implements Informer<T> {
 
   async #firstPage(options: InformerOptions & { signal: AbortSignal }) {
     const { client } = this.#context;
+    if (this.#expired) return client.list(this.kind, options);
     try {
       return await client.list(this.kind, { ...options, resourceVersion: String(this.#revision) });
     } catch (error) {

@@ -1,6 +1,7 @@
 // One life of an embedded cluster: its control plane and nodes over a store, from a start to a stop. A restored or forked
 // cluster is another life over a copy of the store.
 
+import type { StatusError } from '../api/errors.ts';
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { Logger } from '../base/log.ts';
@@ -166,10 +167,11 @@ export class ClusterLife {
     await stop();
   }
 
-  async end(): Promise<void> {
+  /** An error is what watchers who are not of this cluster are told. */
+  async end(error?: StatusError): Promise<void> {
     this.#abort.abort(new Error('the cluster stopped'));
     await Promise.allSettled(this.#running);
-    this.plane.close();
+    this.plane.close(error);
   }
 
   /** A copy that later changes do not touch. */

@@ -2,6 +2,7 @@
 // listener in front of it, the embedded one uses it as it is.
 
 import { builtinKinds } from '../api/kinds/index.ts';
+import type { StatusError } from '../api/errors.ts';
 import type { NodeConnector } from '../api/node-api.ts';
 import type { UserInfo } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
@@ -82,7 +83,8 @@ export interface ControlPlane {
   /** Controllers, until the signal aborts. */
   runControllers(context: { signal: AbortSignal }): Promise<void>;
   runScheduler(context: { signal: AbortSignal }): Promise<void>;
-  close(): void;
+  /** As `ApiServer.close`. */
+  close(error?: StatusError): void;
 }
 
 export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
@@ -151,7 +153,7 @@ export function createControlPlane(options: ControlPlaneOptions): ControlPlane {
       const informers = createInformerFactory({ client, env }, context);
       await runScheduler({ client, env, informers }, context);
     },
-    close: () => server.close(),
+    close: (error) => server.close(error),
   };
 }
 

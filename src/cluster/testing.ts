@@ -1,6 +1,7 @@
 // `coracle/testing`: a whole cluster inside a test. The control plane is the real one over a store in memory, containers
 // are simulated, and time stands still until the test moves it. No root, no port, no disk, nothing left behind.
 
+import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import { keyOf, type KubeObject, type ObjectRef } from '../api/object.ts';
 import type { UserInfo } from '../api/op.ts';
@@ -35,7 +36,7 @@ export interface TestClusterOptions {
   readonly kubelet?: 'simulated' | 'full';
   /** `virtual` (the default): time moves by `advance` and `settle` only. `real`: the machine's clock. */
   readonly time?: 'virtual' | 'real';
-  /** The same seed gives the same history. Taken at random, and told by `seed`, when absent. */
+  /** The same seed gives the same history. That of the environment's CORACLE_SEED when absent, else a random one. */
   readonly seed?: number;
   /** What containers do; by pod annotations `simulator.coracle.dev/*` where it does not say. */
   readonly scenario?: Scenario;
@@ -97,7 +98,7 @@ export class TestCluster implements AsyncDisposable {
       nodes: options.nodes ?? 1,
       kubelet: options.kubelet ?? 'simulated',
       time,
-      seed: options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
+      seed: options.seed ?? seedOfEnvironment() ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
       scenario: options.scenario,
       controllers: options.controllers,
       scheduler: options.scheduler ?? true,
@@ -111,9 +112,31 @@ export class TestCluster implements AsyncDisposable {
     return new TestCluster(life, time === 'virtual' ? await firstMoment() : undefined).#begin();
   }
 
+  /**
+   * Runs `body` with a cluster that is stopped afterwards. What `body` throws tells the seed, so that the run can be
+   * repeated: `CORACLE_SEED=<seed>`, or the option.
+   */
+  static async use<T>(options: TestClusterOptions, body: (cluster: TestCluster) => Promise<T>): Promise<T> {
+    const cluster = await TestCluster.start(options);
+    try {
+      return await body(cluster);
+    } catch (error) {
+      throw withSeed(error, cluster.seed);
+    } finally {
+      await cluster.stop();
+    }
+  }
+
   async #begin(): Promise<this> {
     await this.#life.begin();
     await this.settle();
+    return this;
+  }
+
+  /** Time stays where it was: what was under way goes on when the test lets it. */
+  async #resume(): Promise<this> {
+    await this.#life.begin();
+    await this.#life.clock?.advance(0);
     return this;
   }
 
@@ -232,15 +255,19 @@ export class TestCluster implements AsyncDisposable {
 
   /** Another cluster that goes on from this moment (or a snapshot's); the two know nothing of each other. */
   async fork(from: Snapshot = this.snapshot()): Promise<TestCluster> {
-    return new TestCluster(this.#options, from.remains).#begin();
+    return new TestCluster(this.#options, from.remains).#resume();
   }
 
-  /** Takes this cluster back to a snapshot: its components are restarted, its clients stay good, its port closes. */
+  /**
+   * Takes this cluster back to a snapshot: its components are restarted, its clients stay good, its port closes. Watches end
+   * with an ERROR event of code 410, as on a server whose history is gone. `env` is a new one: what a test runs on it is
+   * stopped before and started again after.
+   */
   async restore({ remains }: Snapshot): Promise<void> {
     await this.#closePort();
-    await this.#life.end();
+    await this.#life.end(new StatusError('Expired', 'the cluster has been taken back to an earlier moment'));
     this.#life = new ClusterLife(this.#options, remains);
-    await this.#begin();
+    await this.#resume();
   }
 
   /** Opens a port on loopback for kubectl and others; after each request of theirs the cluster settles by itself. */
@@ -283,4 +310,21 @@ export class TestCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+function seedOfEnvironment(): number | undefined {
+  const text = process.env['CORACLE_SEED'];
+  if (!text) return undefined;
+  const seed = Number(text);
+  if (!Number.isInteger(seed) || seed < 0) throw new Error(`CORACLE_SEED=${text} is no seed: it is a whole number`);
+  return seed;
+}
+
+/** The very error, since runners look into assertion errors; its stack holds the message a second time. */
+function withSeed(error: unknown, seed: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const { message, stack } = error;
+  error.message = `${message}\n(test cluster with seed ${seed}: CORACLE_SEED=${seed} repeats it)`;
+  if (stack) error.stack = stack.replace(message, () => error.message);
+  return error;
 }

@@ -55,7 +55,8 @@ export function tracingEnvironment(
   const given = whole || base;
   if (!given) return undefined;
   const url = whole ? urlOf(whole) : urlOf(base!.replace(/\/*$/, PATH));
-  if (!url || !given.includes('://')) throw new UserError(`${given} is no address of a collector: write it like http://127.0.0.1:4318`);
+  if (!url || !given.includes('://'))
+    throw new UserError(`${given} is no address of a collector: write it like http://127.0.0.1:4318`);
   return { url, samplingRatePerMillion: rateOf(environment), headers: headersOf(environment) };
 }
 

@@ -218,8 +218,9 @@ export class Caches {
     return this.#storages.values();
   }
 
-  close(): void {
-    this.feed.close();
+  /** An error is what watchers are told. */
+  close(error?: Error): void {
+    this.feed.close(error);
   }
 }
 

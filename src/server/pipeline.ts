@@ -57,8 +57,8 @@ export interface ApiServer extends ServerCore {
   transport(user: UserInfo, userAgent?: string): Transport;
   /** Resolves when the objects of every served kind have been read; requests before that read what they need. */
   ready(): Promise<void>;
-  /** Ends all watches. The store stays open. */
-  close(): void;
+  /** Ends all watches, with a StatusError as their last event where one is given. The store stays open. */
+  close(error?: StatusError): void;
 }
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
@@ -112,10 +112,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       const stored = core.kinds.list().filter((kind) => !kind.virtual);
       await Promise.all(stored.map((kind) => core.caches.current(kind)));
     },
-    close() {
+    close(error) {
       stopExpiry?.();
       stopDropping();
-      core.caches.close();
+      core.caches.close(error);
     },
   };
 }

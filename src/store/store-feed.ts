@@ -91,10 +91,10 @@ export class StoreFeed {
     return new Promise((resolve, reject) => this.#waiters.push({ revision, resolve, reject }));
   }
 
-  /** Ends the watch; the caches stay as they are. */
-  close(): void {
+  /** Ends the watch, with an error where its watchers are to learn one; the caches stay as they are. */
+  close(error?: Error): void {
     this.#watch.stop();
-    this.#close(undefined);
+    this.#close(error);
   }
 
   #events(batch: readonly StoreEvent[]): void {

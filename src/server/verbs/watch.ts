@@ -88,7 +88,10 @@ class ServerWatch implements WatchStream {
     const subscription = cache.watch(
       scope,
       after,
-      { events: (batch) => this.#forward(batch), closed: () => this.#end() },
+      {
+        events: (batch) => this.#forward(batch),
+        closed: (error) => (error instanceof StatusError ? this.#fail(error) : this.#end()),
+      },
       indexed ? { indexed } : {},
     );
     // The consumer may have stopped during the replay.
@@ -129,9 +132,15 @@ class ServerWatch implements WatchStream {
 
   #fail(error: unknown): void {
     const expired = error instanceof StoreError && error.fault === 'compacted';
-    const status = expired
-      ? new StatusError('Expired', `too old resource version: ${this.#after} (${this.#storage.cache.oldestRevision})`)
-      : new StatusError('InternalError', `Internal error occurred: ${String(error)}`);
+    const status =
+      error instanceof StatusError
+        ? error
+        : expired
+          ? new StatusError(
+              'Expired',
+              `too old resource version: ${this.#after} (${this.#storage.cache.oldestRevision})`,
+            )
+          : new StatusError('InternalError', `Internal error occurred: ${String(error)}`);
     this.#send([{ type: 'ERROR', object: status.toStatus() as unknown as KubeObject }]);
     this.#end();
   }
