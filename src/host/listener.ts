@@ -15,6 +15,7 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import type { Env } from '../base/env.ts';
 import type { ClientCertificate, HttpExchange, Peer } from '../server/http-exchange.ts';
+import { ConnectionLimit } from './connection-limit.ts';
 import { Http1Exchange } from './http1-exchange.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 
@@ -31,7 +32,7 @@ export interface ListenerOptions {
   readonly clientCa: string;
   /** Answers the exchange; what it throws is logged and answered with 500. */
   readonly handler: (exchange: HttpExchange) => void | Promise<void>;
-  /** Connections beyond this many are closed at once; 10,000 unless told. */
+  /** Beyond this many connections, those that do nothing are closed (connection-limit.ts); 10,000 unless told. */
   readonly maxConnections?: number;
   /** Requests under way on one HTTP/2 connection; 1,000 unless told. */
   readonly maxStreams?: number;
@@ -50,6 +51,7 @@ export interface Listener {
 export function listen(options: ListenerOptions): Promise<Listener> {
   const { env } = options;
   const server = makeServer(options);
+  const limit = new ConnectionLimit(options.maxConnections ?? 10_000);
   const sockets = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   const open = new Set<() => void>();
@@ -59,15 +61,19 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     sockets.add(socket);
     socket.setKeepAlive(true, 30_000);
     socket.once('close', () => sockets.delete(socket));
+    limit.opened(socket);
   });
+  server.on('secureConnection', (socket: TLSSocket) => limit.secured(socket));
   server.on('session', (session) => {
     sessions.add(session);
     session.on('error', (error) => env.log.debug('HTTP/2 session failed', { error: error.message }));
     session.once('close', () => sessions.delete(session));
+    session.setTimeout(IDLE, () => closeIfIdle(session));
   });
   // Asking for `request` (HTTP/1.1) also turns on Node's compatibility layer for HTTP/2: take that off again.
   server.on('request', (request, response) => {
     const h1 = request as unknown as IncomingMessage;
+    response.once('close', limit.asked(h1.socket));
     answer(new Http1Exchange(h1, response as unknown as ServerResponse, { peer: peerOf(h1.socket), open }));
   });
   server.removeAllListeners('stream');
@@ -75,10 +81,18 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     stream.on('error', (error) => env.log.debug('HTTP/2 stream failed', { error: error.message }));
     const { session } = stream;
     if (!session) return;
+    const ended = limit.asked(session.socket);
+    const left = (streams.get(session) ?? 0) + 1;
+    streams.set(session, left);
+    stream.once('close', () => {
+      ended();
+      streams.set(session, (streams.get(session) ?? 1) - 1);
+    });
     answer(new Http2Exchange(stream, headers, raw, { peer: peerOf(session.socket, session), open }));
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', (error) => env.log.debug('upgraded connection failed', { error: error.message }));
+    limit.asked(request.socket);
     answer(new Http1Exchange(request, undefined, { peer: peerOf(request.socket), open }, { socket, head }));
   });
   server.on('tlsClientError', (error) => env.log.debug('TLS handshake failed', { error: error.message }));
@@ -99,8 +113,22 @@ export function listen(options: ListenerOptions): Promise<Listener> {
   });
 }
 
+/** Milliseconds, as upstream: without a request for so long, a connection is closed; so long may a request's head take. */
+const IDLE = 90_000;
+const SLOWEST_HEAD = 32_000;
+
+/** Requests under way. */
+const streams = new WeakMap<Http2Session, number>();
+
+function closeIfIdle(session: Http2Session): void {
+  if (!streams.get(session)) session.close();
+}
+
 function makeServer(options: ListenerOptions): Http2SecureServer {
+  // For HTTP/1.1; Node's types do not know that it counts here.
+  const slowest = { headersTimeout: SLOWEST_HEAD };
   const server = createSecureServer({
+    ...slowest,
     allowHTTP1: true,
     cert: options.cert,
     key: options.key,
@@ -108,6 +136,7 @@ function makeServer(options: ListenerOptions): Http2SecureServer {
     minVersion: 'TLSv1.2',
     requestCert: true,
     rejectUnauthorized: false,
+    handshakeTimeout: SLOWEST_HEAD,
     // In megabytes. At the default of 10 one client that reads a large list slowly fails all its other requests.
     maxSessionMemory: 1024,
     settings: { maxConcurrentStreams: options.maxStreams ?? 1000, initialWindowSize: 1024 * 1024 },
@@ -115,7 +144,6 @@ function makeServer(options: ListenerOptions): Http2SecureServer {
     streamResetBurst: 10_000,
     streamResetRate: 1000,
   });
-  server.maxConnections = options.maxConnections ?? 10_000;
   return server;
 }
 

@@ -5,6 +5,7 @@ import type { AnyKind } from '../api/kind.ts';
 import type { ApiOp, OpOptions, PatchType, UserInfo } from '../api/op.ts';
 import type { Random } from '../base/env.ts';
 import { parseTraceparent } from '../base/trace.ts';
+import type { BodyBudget } from './body-budget.ts';
 import { decodeObject, decodePatch, patchTypeOf, type DecodedBody } from './http-body.ts';
 import type { HttpExchange } from './http-exchange.ts';
 import { deleteOptionsOf, queryOptions } from './query-options.ts';
@@ -14,6 +15,7 @@ export interface RequestReader {
   readonly random: Random;
   /** Bytes a body may have. */
   readonly maxBody: number;
+  readonly bodies: BodyBudget;
 }
 
 /** Half an hour to an hour: watches of clients that do not say end spread out, as upstream's do. */
@@ -39,7 +41,7 @@ export async function readOp(
   if (verb === 'create' || verb === 'update' || verb === 'patch') {
     decoded = await readBody(exchange, expectedKind(context.kind, route), options, patchType, reader);
   } else if (verb === 'delete' || verb === 'deletecollection') {
-    const bytes = await boundedBody(exchange, reader.maxBody);
+    const bytes = await boundedBody(exchange, reader);
     if (bytes.length > 0) {
       const { value } = await decodeObject(bytes, contentType, {
         kind: 'DeleteOptions',
@@ -81,16 +83,16 @@ async function readBody(
   patchType: PatchType | undefined,
   reader: RequestReader,
 ): Promise<DecodedBody> {
-  const bytes = await boundedBody(exchange, reader.maxBody);
+  const bytes = await boundedBody(exchange, reader);
   const duplicates = options.fieldValidation !== 'Ignore';
   if (patchType) return decodePatch(bytes, patchType, duplicates);
   return decodeObject(bytes, exchange.headers['content-type'], { kind, duplicates });
 }
 
-async function boundedBody(exchange: HttpExchange, limit: number): Promise<Uint8Array> {
-  const bytes = await exchange.body(limit);
+async function boundedBody(exchange: HttpExchange, { bodies, maxBody }: RequestReader): Promise<Uint8Array> {
+  const bytes = await bodies.read(exchange, maxBody);
   if (bytes) return bytes;
-  throw new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
+  throw new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${maxBody}`);
 }
 
 /** A body of DeleteOptions stands in for those of the query; what selects the collection stays. */

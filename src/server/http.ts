@@ -12,6 +12,7 @@ import type { HttpExchange, PathHandler, StreamHandler } from './http-exchange.t
 import { readOp, type RequestReader } from './http-request.ts';
 import { sendError, sendList, sendObject, sendText, type Reply } from './http-response.ts';
 import { sendLogs } from './log-response.ts';
+import { BodyBudget } from './body-budget.ts';
 import { JSON_FORM, negotiate, wantsPretty } from './negotiate.ts';
 import type { ApiServer } from './pipeline.ts';
 import { indexHandler } from './plain-paths.ts';
@@ -63,6 +64,7 @@ class HttpServer {
     this.#reader = {
       random: options.server.env.random,
       maxBody: options.maxBody ?? MAX_BODY,
+      bodies: new BodyBudget(options.server.env.clock),
     };
   }
 
