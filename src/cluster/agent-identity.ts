@@ -32,7 +32,10 @@ export async function keepIdentity(
 ): Promise<void> {
   // Who comes with a token or by a program is renewed elsewhere.
   if (!access.ca || !access.cert) return;
-  const wanted = { env, client, use: 'client', nodeName, names: [], dir, ca: access.ca } as const;
+  const { ca, cert: given, key: givenKey = '' } = access;
+  // A node that was cut off for longer than its own certificate lasts begins again with its kubeconfig's.
+  const refused = () => transport.setCertificate(given, givenKey);
+  const wanted = { env, client, use: 'client', nodeName, names: [], dir, ca, refused } as const;
   const use = ({ cert, key }: NodeCertificate) => {
     transport.setCertificate(cert, key);
     env.log.info('the node has a client certificate of its own', { node: nodeName, until: new Date(endOf(cert)) });

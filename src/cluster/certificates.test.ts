@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { CertificateSigningRequest as Csr } from '../api/kinds/certificates/certificate-signing-request.ts';
+import { StatusError } from '../api/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import { seededRandom, VirtualClock } from '../base/virtual-clock.ts';
+import { Client } from '../client/client.ts';
 import { certificateSigning } from '../controllers/certificate-signing.ts';
 import { certificateSigner } from '../host/csr-signer.ts';
 import { listen } from '../host/listener.ts';
@@ -101,7 +103,12 @@ test("an agent's client certificate is its own, is kept, is renewed in time, and
   const access = { server: 'https://127.0.0.1:1', ca: pki.ca, cert: given.cert, key: given.key };
   const used: string[] = [];
   const transport = { setCertificate: (cert: string) => used.push(cert) } as unknown as HttpTransport;
-  const client = t.clientFor({ name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] });
+  // As a server does: it takes nobody whose certificate has ended.
+  const node = t.clientFor({ name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] });
+  const client = new Client((op, options) => {
+    if (endOf(used.at(-1) ?? given.cert) > t.clock.now()) return node.do(op, options?.signal);
+    return Promise.reject(new StatusError('Unauthorized', 'Unauthorized'));
+  }, 'test');
   const identity = { env: t.env, nodeName: 'n1', dir: join(dir, 'own') };
   const stop = new AbortController();
   const kept = () => keptIdentity(identity, access);
@@ -128,15 +135,17 @@ test("an agent's client certificate is its own, is kept, is renewed in time, and
     expect(endOf(used.at(-1)!)).toBeGreaterThan(t.clock.now());
   }
   expect(used.length).toBeLessThan(40);
-  // Put forward beyond the end of all: the next look, ten minutes later at most, finds it.
+  // Cut off, or asleep, for longer than its own lasts: it begins again with the kubeconfig's, and has its own again.
   const before = used.length;
-  t.clock.jump(400 * DAY);
+  t.clock.jump(3 * DAY);
   await t.clock.advance(11 * MINUTE);
-  expect(used.length).toBe(before + 1);
+  expect(used.slice(before)).toHaveLength(2);
+  expect(used.at(-2)).toBe(given.cert);
   expect(endOf(used.at(-1)!)).toBeGreaterThan(t.clock.now());
-  // The kubeconfig's is over by now: a start goes by the kept one.
-  expect(kept()?.cert).toBe(used.at(-1));
-  expect(keptIdentity({ ...identity, nodeName: 'n2' }, access)).toBeUndefined();
+  // A start goes by whichever lasts longer.
+  expect(kept()).toBeUndefined();
+  expect(keptIdentity(identity, { ...access, cert: own })?.cert).toBe(used.at(-1));
+  expect(keptIdentity({ ...identity, nodeName: 'n2' }, { ...access, cert: own })).toBeUndefined();
   // Requests that have been answered do not pile up.
   expect((await t.client.list(Csr)).items.length).toBeLessThan(10);
 

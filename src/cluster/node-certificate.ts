@@ -6,6 +6,7 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { isReason } from '../api/errors.ts';
 import { CertificateSigningRequest as Csr } from '../api/kinds/certificates/certificate-signing-request.ts';
 import { randomSuffix, sleep, type Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
@@ -27,6 +28,8 @@ export interface NodeCertificateOptions {
   readonly dir: string;
   /** PEM of the authority that must have signed it. */
   readonly ca: string;
+  /** Called when the server does not take the credentials that the request came with. */
+  readonly refused?: () => void;
 }
 
 /** PEM. */
@@ -58,6 +61,7 @@ export async function nodeCertificate(
       return await request(options, signal);
     } catch (error) {
       if (signal.aborted) throw error;
+      if (isReason(error, 'Unauthorized')) options.refused?.();
       options.env.log.warn('no certificate for the node yet', { use: options.use, error: (error as Error).message });
       await sleep(options.env, RETRY, { signal });
     }

@@ -2,7 +2,7 @@
 // with three megabytes each, of which the last byte does not come, must not be what fills the memory.
 
 import { StatusError, tooManyRequests } from '../api/errors.ts';
-import type { Clock, Timer } from '../base/env.ts';
+import type { Clock } from '../base/env.ts';
 import type { HttpExchange } from './http-exchange.ts';
 
 const TOTAL = 256 * 1024 * 1024;
@@ -23,7 +23,7 @@ export class BodyBudget {
   /** Oldest first. One timer for all: most bodies are there when they are asked for. */
   readonly #pending = new Set<Pending>();
   #held = 0;
-  #timer: Timer | undefined;
+  #looking = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,7 +42,7 @@ export class BodyBudget {
       const pending: Pending = { due: this.#clock.monotonic() + PATIENCE, fail: reject };
       this.#held += size;
       this.#pending.add(pending);
-      this.#timer ??= this.#clock.setTimer(LOOK, () => this.#look(), { unref: true });
+      if (!this.#looking) this.#lookLater();
       exchange
         .body(limit)
         .then(resolve, reject)
@@ -53,14 +53,19 @@ export class BodyBudget {
     });
   }
 
+  #lookLater(): void {
+    this.#looking = true;
+    this.#clock.setTimer(LOOK, () => this.#look(), { unref: true });
+  }
+
   #look(): void {
-    this.#timer = undefined;
+    this.#looking = false;
     const now = this.#clock.monotonic();
     for (const { due, fail } of this.#pending) {
       if (due > now) break;
       // The answer ends the request: its client is told to send no more, and what has come is let go.
       fail(new StatusError('Timeout', 'Timeout: request did not complete within the allotted timeout'));
     }
-    if (this.#pending.size > 0) this.#timer = this.#clock.setTimer(LOOK, () => this.#look(), { unref: true });
+    if (this.#pending.size > 0) this.#lookLater();
   }
 }
