@@ -3,12 +3,13 @@
 
 import { randomInt } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import packet, { type Answer, type DecodedPacket, type Question } from 'dns-packet';
 import type { Logger } from '../base/log.ts';
 import type { DnsAnswer, DnsRecord } from '../dns/names.ts';
 import { encodeResponse } from './dns-encode.ts';
-import { DnsForwarder, withLength, type DnsTransport } from './dns-forward.ts';
+import { DnsForwarder, type DnsTransport } from './dns-forward.ts';
+import { DnsTcpServer } from './dns-tcp.ts';
 
 export interface DnsServerOptions {
   readonly address: string;
@@ -25,10 +26,11 @@ export interface DnsServerOptions {
 const UDP_LIMIT = 512;
 /** What we take over UDP, and at most send: more is likely to be cut on its way. */
 const MAX_UDP = 1232;
-const IDLE = 10_000;
 /** ExternalNames of ExternalNames are followed this far. */
 const MAX_HOPS = 8;
 const HEADER = 12;
+/** Milliseconds between log lines about questions that could not be answered. */
+const COMPLAINTS = 10_000;
 const RCODE = { formatError: 1, serverFailure: 2, nameError: 3, notImplemented: 4, refused: 5 } as const;
 
 export interface DnsServer {
@@ -40,17 +42,14 @@ export interface DnsServer {
 /** Resolves once both listeners are open. */
 export async function startDnsServer(options: DnsServerOptions): Promise<DnsServer> {
   const handler = new Handler(options);
-  const connections = new Set<Socket>();
-  const tcp = createServer((socket) => {
-    connections.add(socket);
-    socket.on('close', () => connections.delete(socket));
-    serveTcp(socket, handler);
-  });
+  const tcp = new DnsTcpServer((message) => handler.answer(message, 'tcp'));
   await new Promise<void>((resolve, reject) => {
-    tcp.once('error', reject);
-    tcp.listen(options.port, options.address, resolve);
+    tcp.server.once('error', reject);
+    tcp.server.listen(options.port, options.address, resolve);
   });
-  const port = (tcp.address() as { port: number }).port;
+  // Without descriptors left a connection is not taken; the others go on.
+  tcp.server.on('error', (error) => options.log.warn('DNS socket', { error: error.message }));
+  const { port } = tcp.server.address() as AddressInfo;
   const udp = createSocket(options.address.includes(':') ? 'udp6' : 'udp4');
   try {
     await new Promise<void>((resolve, reject) => {
@@ -58,7 +57,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
       udp.bind(port, options.address, resolve);
     });
   } catch (error) {
-    tcp.close();
+    await tcp.close();
     throw error;
   }
   let open = true;
@@ -66,18 +65,12 @@ export async function startDnsServer(options: DnsServerOptions): Promise<DnsServ
   udp.on('error', (error) => options.log.warn('DNS socket', { error: error.message }));
   return {
     port,
-    close() {
+    async close() {
       open = false;
-      return close(tcp, udp, connections);
+      udp.close();
+      await tcp.close();
     },
   };
-}
-
-async function close(tcp: Server, udp: UdpSocket, connections: ReadonlySet<Socket>): Promise<void> {
-  udp.close();
-  const closed = new Promise((resolve) => tcp.close(resolve));
-  for (const socket of connections) socket.destroy();
-  await closed;
 }
 
 async function serveUdp(
@@ -92,26 +85,12 @@ async function serveUdp(
   if (answer && isOpen()) udp.send(answer, from.port, from.address, () => {});
 }
 
-function serveTcp(socket: Socket, handler: Handler): void {
-  let pending = Buffer.alloc(0);
-  socket.setTimeout(IDLE, () => socket.destroy());
-  socket.on('error', () => socket.destroy());
-  socket.on('data', (chunk) => {
-    pending = Buffer.concat([pending, chunk]);
-    while (pending.length >= 2 && pending.length >= 2 + pending.readUInt16BE(0)) {
-      const length = pending.readUInt16BE(0);
-      const message = pending.subarray(2, 2 + length);
-      pending = pending.subarray(2 + length);
-      void handler.answer(message, 'tcp').then((answer) => {
-        if (answer && !socket.destroyed) socket.write(withLength(answer));
-      });
-    }
-  });
-}
-
 class Handler {
   readonly #options: DnsServerOptions;
   readonly #forwarder: DnsForwarder;
+  #silentUntil = 0;
+  /** Questions without an answer that the log does not tell of yet. */
+  #unheard = 0;
 
   constructor(options: DnsServerOptions) {
     this.#options = options;
@@ -123,6 +102,7 @@ class Handler {
     if (message.length < HEADER || message[2]! & 0x80) return undefined;
     // Only standard queries: no updates, no notifications.
     if ((message[2]! >> 3) & 0x0f) return failure(message, RCODE.notImplemented);
+    if (!modest(message)) return failure(message, RCODE.formatError);
     let query: DecodedPacket;
     try {
       query = packet.decode(message);
@@ -136,10 +116,19 @@ class Handler {
     try {
       return await this.#answer(message, query, question, over);
     } catch (error) {
-      const about = { name: question.name, type: question.type };
-      this.#options.log.warn('cannot answer', { ...about, error: (error as Error).message });
+      this.#complain(question, error as Error);
       return failure(message, RCODE.serverFailure);
     }
+  }
+
+  /** Somebody's flood must not become one of the log's. */
+  #complain({ name, type }: Question, error: Error): void {
+    const now = performance.now();
+    this.#unheard++;
+    if (now < this.#silentUntil) return;
+    this.#options.log.warn('cannot answer', { name, type, error: error.message, questions: this.#unheard });
+    this.#silentUntil = now + COMPLAINTS;
+    this.#unheard = 0;
   }
 
   async #answer(message: Buffer, query: DecodedPacket, { name, type }: Question, over: DnsTransport): Promise<Buffer> {
@@ -212,6 +201,12 @@ class Handler {
 function udpLimit(query: DecodedPacket): number {
   const opt = query.additionals?.find((a) => a.type === 'OPT') as { udpPayloadSize?: number } | undefined;
   return Math.max(UDP_LIMIT, Math.min(opt?.udpPayloadSize ?? UDP_LIMIT, MAX_UDP));
+}
+
+/** No more records than a question has: reading thousands of compressed names would keep everybody else waiting. */
+function modest(message: Buffer): boolean {
+  const [questions, answers, authorities, additionals] = [4, 6, 8, 10].map((at) => message.readUInt16BE(at));
+  return questions === 1 && answers! <= 1 && authorities! <= 1 && additionals! <= 2;
 }
 
 /** A header with an error code: the question is not repeated, for it may be what was wrong. */
