@@ -29,7 +29,10 @@ const rule: fc.Arbitrary<Rule> = fc.record({
   drop: fc.boolean(),
   affinitySeconds: fc.constantFrom(0, 0, 60),
   keepSource: fc.boolean(),
-});
+  sources: fc.option(fc.subarray(['192.0.2.0/24', '192.0.2.77/25', '198.51.100.1/32', '0.0.0.0/0']), {
+    nil: undefined,
+  }),
+}) as fc.Arbitrary<Rule>;
 /** One transaction: some rules come or change, some frontends go. */
 const step = fc.record({ set: fc.array(rule, { maxLength: 4 }), drop: fc.array(frontend, { maxLength: 2 }) });
 

@@ -134,3 +134,19 @@ test('a flushed ruleset and a lost chain show; a refused change leaves everythin
   nft(node, 'flush', 'ruleset');
   expect(await sink.intact()).toBe(false);
 });
+
+test('a restricted frontend lets in whom it names and drops others, and a change of that is a change of elements', async () => {
+  await using node = testNode();
+  const [a, friend, stranger] = [node.pod(), node.pod(), node.pod()];
+  await node.serve(a);
+  const sink = sinkOf(node);
+  const open = rule([a]);
+  const restricted = rule([a], { sources: [`${friend.ip}/32`, '198.51.100.0/24', '198.51.100.7/32'] });
+  await sink.replace([restricted]);
+  expect(served(connect(friend.netns, VIP, 80))).toEqual([a.ip]);
+  expect(connect(stranger.netns, VIP, 80)).toEqual(['timeout']);
+  await sink.change([{ before: restricted, after: open }]);
+  expect(served(connect(stranger.netns, VIP, 80))).toEqual([a.ip]);
+  await sink.change([{ before: open, after: rule([a], { sources: [] }) }]);
+  expect(connect(friend.netns, VIP, 80)).toEqual(['timeout']);
+});

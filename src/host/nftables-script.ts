@@ -60,10 +60,37 @@ function chainFor(rule: Rule, chains: Chains): string {
   return name;
 }
 
+/** Blocks in their shortest form, without those that lie in another: the kernel takes no overlaps. */
+function withoutInner(blocks: readonly string[]): string[] {
+  const parsed = blocks.map((text) => {
+    const [ip = '', length = '32'] = text.split('/');
+    const size = 2 ** (32 - Number(length));
+    const address = ip.split('.').reduce((all, part) => all * 256 + Number(part), 0);
+    return { start: Math.floor(address / size) * size, size, length };
+  });
+  const outer = parsed.filter(
+    (one, i) =>
+      !parsed.some(
+        (other, j) =>
+          i !== j &&
+          other.start <= one.start &&
+          one.start + one.size <= other.start + other.size &&
+          (other.size > one.size || j < i),
+      ),
+  );
+  return outer.map(
+    ({ start, length }) => `${[24, 16, 8, 0].map((by) => Math.floor(start / 2 ** by) % 256).join('.')}/${length}`,
+  );
+}
+
 export function addRule(rule: Rule, elements: Elements, chains: Chains): void {
   const { ip, protocol, port } = rule.frontend;
   const node = ip === undefined;
   const key = node ? `${protocol} . ${port}` : `${ip} . ${protocol} . ${port}`;
+  if (rule.sources && !node) {
+    addElement(elements, 'restricted', key, '');
+    for (const block of withoutInner(rule.sources)) addElement(elements, 'admitted', `${key} . ${block}`, '');
+  }
   if (rule.backends.length === 0) {
     addElement(elements, node ? 'node-refused' : 'vip-refused', key, rule.drop ? 'drop' : 'goto refuse');
     return;
@@ -114,6 +141,8 @@ export const OWN_SETS: readonly string[] = [
   ),
   'set hairpin',
   'set keep-source',
+  'set restricted',
+  'set admitted',
 ];
 
 /** The table's chains that are always there. */
@@ -148,6 +177,13 @@ set hairpin {
 set keep-source {
  typeof ${NODE_FRONTEND}
 }
+set restricted {
+ typeof ${FRONTEND}
+}
+set admitted {
+ typeof ${FRONTEND} . ip saddr
+ flags interval
+}
 }`;
   const hooks = `table ip ${table} {
 chain refuse {
@@ -163,6 +199,7 @@ chain node-ports {
  ct mark set ct mark or 0x4000 ${NODE_FRONTEND} vmap @node
 }
 chain refused {
+ ${FRONTEND} @restricted ${FRONTEND} . ip saddr != @admitted drop
  ${FRONTEND} vmap @vip-refused
  fib daddr type local ${NODE_FRONTEND} vmap @node-refused
 }

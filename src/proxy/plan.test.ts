@@ -199,6 +199,19 @@ describe('planService', () => {
     expect(plan(s, slices)).toEqual(rules);
   });
 
+  test('only the load balancer addresses are for its source ranges', () => {
+    const loadBalancerSourceRanges = [' 192.0.2.0/24', '2001:db8::/32', '10.0.0.0/8'];
+    const status = { loadBalancer: { ingress: [{ ip: '203.0.113.9' }] } };
+    const plan = (ranges: string[]) =>
+      planService(
+        service({ type: 'LoadBalancer', loadBalancerSourceRanges: ranges, externalIPs: ['203.0.113.1'] }, { status }),
+        [slice(['10.0.0.1'])],
+        HERE,
+      ).flatMap(({ frontend, sources }) => (sources ? [[frontend.ip, ...sources]] : []));
+    expect(plan(loadBalancerSourceRanges)).toEqual([['203.0.113.9', '10.0.0.0/8', '192.0.2.0/24']]);
+    expect(plan(['2001:db8::/32'])).toEqual([]);
+  });
+
   test('a node whose zone is not known takes all', () => {
     expect(plan(service(), [slice(['10.0.0.1 zone=a', '10.0.0.2 zone=b'])], { name: 'n1' })).toEqual([
       `${VIP} 10.0.0.1:8080 10.0.0.2:8080`,

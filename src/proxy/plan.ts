@@ -75,6 +75,12 @@ function near(candidates: readonly Candidate[]): readonly Candidate[] {
   return candidates;
 }
 
+/** Who may come in by the load balancer, as far as they are of IPv4; everybody, as upstream has it, when none is. */
+function sourcesOf({ spec }: Service): readonly string[] | undefined {
+  const ranges = spec.loadBalancerSourceRanges?.map((range) => range.trim()).filter(isV4);
+  return ranges?.length ? ranges.toSorted() : undefined;
+}
+
 const bare = (candidates: readonly Candidate[]): Backend[] => candidates.map(({ ip, port }) => ({ ip, port }));
 
 /** The rules of one Service on one node. */
@@ -88,23 +94,23 @@ export function planService(service: Service, slices: readonly EndpointSlice[], 
     const candidates = candidatesFor(port, slices, node);
     const everywhere = usable(near(candidates));
     const here = usable(candidates.filter((c) => c.local));
-    const rule = (frontend: Frontend, local: boolean, external: boolean): Rule => ({
+    const rule = (frontend: Frontend, local: boolean, external: boolean, sources?: readonly string[]): Rule => ({
       frontend,
       backends: bare(local ? here : everywhere),
       drop: local && here.length === 0 && everywhere.length > 0,
       affinitySeconds,
       keepSource: external && local,
+      ...(sources ? { sources } : {}),
     });
     const internal = spec.internalTrafficPolicy === 'Local';
     const external = spec.externalTrafficPolicy === 'Local';
     const vips = (spec.clusterIPs?.length ? spec.clusterIPs : [spec.clusterIP!]).filter(isV4);
-    const outside = [
-      ...(spec.externalIPs ?? []),
-      ...(service.status?.loadBalancer?.ingress ?? []).flatMap((i) => (i.ip && i.ipMode !== 'Proxy' ? [i.ip] : [])),
-    ].filter(isV4);
+    const balanced = service.status?.loadBalancer?.ingress ?? [];
+    const balancers = balanced.flatMap((i) => (i.ip && isV4(i.ip) && i.ipMode !== 'Proxy' ? [i.ip] : []));
     return [
       ...vips.map((ip) => rule({ ip, protocol, port: port.port }, internal, false)),
-      ...outside.map((ip) => rule({ ip, protocol, port: port.port }, external, true)),
+      ...(spec.externalIPs ?? []).filter(isV4).map((ip) => rule({ ip, protocol, port: port.port }, external, true)),
+      ...balancers.map((ip) => rule({ ip, protocol, port: port.port }, external, true, sourcesOf(service))),
       ...(port.nodePort ? [rule({ protocol, port: port.nodePort }, external, true)] : []),
     ];
   });

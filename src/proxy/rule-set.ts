@@ -26,6 +26,8 @@ export interface Rule {
   readonly affinitySeconds: number;
   /** Keep the client's address for connections that come in at a node port (externalTrafficPolicy Local). */
   readonly keepSource: boolean;
+  /** Only clients in these blocks (`192.0.2.0/24`) get through, others are dropped silently; absent: everybody. */
+  readonly sources?: readonly string[];
 }
 
 export const frontendKey = ({ ip, protocol, port }: Frontend) => `${ip ?? '*'} ${protocol} ${port}`;
