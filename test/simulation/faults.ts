@@ -1,76 +1,226 @@
-// Between every component and the server: requests that never arrive, answers that get lost, messages late or twice,
-// watches that break. Faults are drawn from a seed of their own, so that a round replays.
+// What can go wrong, one value each. A fault says how it is drawn and what it does to the world; those of messages are
+// armed on a line and strike the next message they fit.
 
-import { StatusError } from '../../src/api/errors.ts';
-import type { ApiOp, ApiResult, NoUser, WatchEvent, WatchStream } from '../../src/api/op.ts';
-import { sleep, type Env, type Random } from '../../src/base/env.ts';
-import { Client } from '../../src/client/client.ts';
+import type { ApiOp, NoUser } from '../../src/api/op.ts';
+import { components } from './components.ts';
+import type { Deed, DeedKind, Draw } from './history.ts';
+import { LOST, type Armed } from './link.ts';
+import type { World } from './world.ts';
 
-export class Faults {
-  /** Nothing goes wrong while this is false. */
-  on = false;
-  /** Of the cluster as it is now; set once it is there. */
-  env: (() => Env) | undefined;
-  /** A bug on purpose: this many pod events are swallowed without breaking the watch. */
-  swallow = 0;
-  readonly violations: string[] = [];
-  readonly #random: Random;
-
-  constructor(random: Random) {
-    this.#random = random;
-  }
-
-  readonly between = (client: Client, _user: unknown, userAgent: string): Client =>
-    new Client((op, options) => this.#send(client, op, options?.signal), userAgent);
-
-  #chance(share: number): boolean {
-    return this.on && this.#random.next() < share;
-  }
-
-  async #send(client: Client, op: NoUser<ApiOp>, signal: AbortSignal | undefined): Promise<ApiResult> {
-    if (this.#chance(0.1)) await sleep(this.env!(), this.#random.next() * 500, signal ? { signal } : {});
-    if (this.#chance(0.02)) throw new StatusError('ServiceUnavailable', 'the request got lost');
-    if (op.verb === 'update' && this.#chance(0.02)) await client.do(op, signal);
-    const result = await client.do(op, signal);
-    if (op.verb !== 'watch' && this.#chance(0.02)) throw new StatusError('Timeout', 'the answer got lost');
-    return result.type === 'watch' ? { ...result, stream: this.#watch(op, result.stream) } : result;
-  }
-
-  #watch(op: NoUser<ApiOp>, stream: WatchStream): WatchStream {
-    return {
-      start: (sink) => {
-        let ended = false;
-        let last = Number(op.options.resourceVersion) || 0;
-        stream.start({
-          events: (batch) => {
-            if (ended) return;
-            const events = batch.filter((event) => !this.#swallows(op, event));
-            for (const event of events) last = this.#check(op, event, last);
-            if (events.length > 0) sink.events(events);
-            if (!this.#chance(0.01)) return;
-            ended = true;
-            stream.stop();
-            sink.closed();
-          },
-          closed: () => {
-            if (!ended) sink.closed();
-          },
-        });
-      },
-      stop: () => stream.stop(),
-    };
-  }
-
-  #swallows(op: NoUser<ApiOp>, event: WatchEvent): boolean {
-    if (!this.on || this.swallow === 0 || op.resource !== 'pods' || event.type !== 'ADDED') return false;
-    this.swallow--;
-    return true;
-  }
-
-  /** A watch tells the log in its order. */
-  #check(op: NoUser<ApiOp>, event: WatchEvent, last: number): number {
-    const revision = Number(event.object.metadata?.resourceVersion) || last;
-    if (revision < last) this.violations.push(`watch of ${op.resource} went back from ${last} to ${revision}`);
-    return Math.max(last, revision);
-  }
+export interface Fault extends DeedKind {
+  run(world: World, deed: Deed): void | Promise<void>;
 }
+
+/** Components that write most are struck most. */
+const WHO = ['manager-1', 'manager-1', 'manager-1', 'scheduler', 'node-1', 'node-2', 'user', 'user'];
+const who = (draw: Draw) => ({ of: draw.of(WHO) });
+const VERBS = ['create', 'update', 'patch', 'delete', 'write', 'any'];
+const READS: ReadonlySet<string> = new Set(['get', 'list', 'watch']);
+
+function fits(verb: string): (op: NoUser<ApiOp>) => boolean {
+  if (verb === 'any') return (op) => op.verb !== 'watch';
+  if (verb === 'write') return (op) => !READS.has(op.verb);
+  return (op) => op.verb === verb;
+}
+
+function linkOf(world: World, name: string) {
+  return name === 'user' ? world.userLink : world.processes.get(name)?.link;
+}
+
+/** A fault of the next messages of one component. */
+function message(
+  name: string,
+  strike: (deed: Deed) => Armed['strike'],
+  more: (draw: Draw) => Readonly<Record<string, number | string>> = () => ({}),
+): Fault {
+  return {
+    name,
+    weight: 3,
+    draw: (draw) => ({ ...who(draw), verb: draw.of(VERBS), times: draw.of([1, 1, 1, 2, 5]), ...more(draw) }),
+    run(world, deed) {
+      const armed: Armed = {
+        name,
+        left: deed['times'] as number,
+        fits: fits(deed['verb'] as string),
+        strike: strike(deed),
+      };
+      linkOf(world, deed['of'] as string)?.armed.push(armed);
+    },
+  };
+}
+
+const delayRequest = message(
+  'delayRequest',
+  (deed) => async (go, link) => {
+    await link.pass(deed['ms'] as number);
+    return go();
+  },
+  (draw) => ({ ms: draw.of([10, 100, 1000, 10_000]) }),
+);
+
+const delayAnswer = message(
+  'delayAnswer',
+  (deed) => async (go, link) => {
+    const result = await go();
+    await link.pass(deed['ms'] as number);
+    return result;
+  },
+  (draw) => ({ ms: draw.of([10, 100, 1000, 10_000]) }),
+);
+
+/** It never reaches the server. */
+const dropRequest = message('dropRequest', () => async () => {
+  throw LOST();
+});
+
+/** It is carried out, and its sender is told that the connection broke. */
+const dropAnswer = message('dropAnswer', () => async (go, link, op) => {
+  link.doubt(op);
+  await go().catch(() => {});
+  throw LOST();
+});
+
+/** It is carried out twice, as when a connection is retried; the sender gets the first answer, or the second. */
+const duplicate = message(
+  'duplicate',
+  (deed) => async (go, link) => {
+    const first = go();
+    first.catch(() => {});
+    if ((deed['ms'] as number) > 0) await link.pass(deed['ms'] as number);
+    else await first.catch(() => {});
+    const second = go();
+    second.catch(() => {});
+    return deed['answer'] === 'first' ? first : second;
+  },
+  (draw) => ({ ms: draw.of([0, 0, 1, 500]), answer: draw.of(['first', 'second']) }),
+);
+
+/** It waits until another component's next request has been answered, or a second has passed. */
+const swap: Fault = {
+  name: 'swap',
+  weight: 3,
+  draw: (draw) => ({ of: draw.of(WHO), with: draw.of(WHO), verb: draw.of(VERBS) }),
+  run(world, deed) {
+    let overtaken!: () => void;
+    const other = new Promise<void>((resolve) => (overtaken = resolve));
+    linkOf(world, deed['of'] as string)?.armed.push({
+      name: 'swap',
+      left: 1,
+      fits: fits(deed['verb'] as string),
+      async strike(go, link) {
+        await Promise.race([other, link.pass(1000)]);
+        return go();
+      },
+    });
+    linkOf(world, deed['with'] as string)?.armed.push({
+      name: 'swap, the other',
+      left: 1,
+      fits: fits('write'),
+      async strike(go) {
+        try {
+          return await go();
+        } finally {
+          overtaken();
+        }
+      },
+    });
+  },
+};
+
+const RESOURCES = ['pods', 'replicasets', 'deployments', 'nodes', 'endpointslices', 'all'];
+
+/** A fault of the watches a component has open. */
+function watches(
+  name: string,
+  act: (watch: ReturnType<NonNullable<ReturnType<typeof linkOf>>['watches']>[number], deed: Deed) => void,
+  more: (draw: Draw) => Readonly<Record<string, number>> = () => ({}),
+): Fault {
+  return {
+    name,
+    weight: 2,
+    draw: (draw) => ({ of: draw.of(components), resource: draw.of(RESOURCES), ...more(draw) }),
+    run(world, deed) {
+      const resource = deed['resource'] as string;
+      for (const watch of linkOf(world, deed['of'] as string)?.watches(resource === 'all' ? undefined : resource) ??
+        []) {
+        world.count(`fault ${name}`);
+        act(watch, deed);
+      }
+    },
+  };
+}
+
+const cutWatch = watches('cutWatch', (watch) => watch.cut());
+const expireWatch = watches('expireWatch', (watch) => watch.expire());
+const stallWatch = watches(
+  'stallWatch',
+  (watch, deed) => watch.stall(deed['ms'] as number),
+  (draw) => ({ ms: draw.of([50, 500, 5000, 40_000]) }),
+);
+
+/** A component dies and comes back. */
+const crash: Fault = {
+  name: 'crash',
+  weight: 4,
+  draw: (draw) => ({ of: draw.of(components), down: draw.of([0, 1, 100, 5000, 60_000]) }),
+  run(world, deed) {
+    const name = deed['of'] as string;
+    if (!world.processes.has(name)) return;
+    world.count('fault crash');
+    world.kill(name);
+    world.clock.setTimer(deed['down'] as number, () => world.start(name));
+  },
+};
+
+/** A component stands still, as under SIGSTOP or in a starved machine, and goes on with what it knew. */
+const pause: Fault = {
+  name: 'pause',
+  weight: 2,
+  draw: (draw) => ({ of: draw.of(components), ms: draw.of([100, 3000, 12_000, 20_000, 60_000]) }),
+  run(world, deed) {
+    const process = world.processes.get(deed['of'] as string);
+    if (!process || process.clock.stopped) return;
+    world.count('fault pause');
+    process.clock.stop();
+    world.clock.setTimer(deed['ms'] as number, () => process.clock.goOn());
+  },
+};
+
+/** The API server dies with what it had not made durable, and comes back. */
+const crashServer: Fault = {
+  name: 'crashServer',
+  weight: 2,
+  draw: (draw) => ({ kept: draw.below(4), down: draw.of([1, 100, 3000, 30_000]) }),
+  async run(world, deed) {
+    if (!world.serving) return;
+    world.count('fault crashServer');
+    await world.killServer(deed['kept'] as number);
+    await new Promise<void>((resolve) => world.clock.setTimer(deed['down'] as number, resolve));
+    await world.startServer();
+  },
+};
+
+/** The store forgets its history: with the next start of the server, no watch can go on where it was. */
+const compact: Fault = {
+  name: 'compact',
+  async run(world) {
+    world.count('fault compact');
+    await world.disk.durable.compact(world.disk.durable.revision);
+  },
+};
+
+export const faults: readonly Fault[] = [
+  delayRequest,
+  delayAnswer,
+  dropRequest,
+  dropAnswer,
+  duplicate,
+  swap,
+  cutWatch,
+  expireWatch,
+  stallWatch,
+  crash,
+  pause,
+  crashServer,
+  compact,
+];

@@ -1,198 +1,167 @@
-// One round of the simulation: a seeded history in a cluster whose messages go astray, then quiet, then the invariants.
+// One round: a history happens to a cluster, then the storm ends, and in finite time everything has to be as it should.
 
+import { createHash } from 'node:crypto';
+import { FINALIZER } from './operations.ts';
 import { Deployment } from '../../src/api/kinds/apps/deployment.ts';
-import { ReplicaSet } from '../../src/api/kinds/apps/replica-set.ts';
-import { ConfigMap } from '../../src/api/kinds/core/config-map.ts';
-import { Pod } from '../../src/api/kinds/core/pod.ts';
-import { Service } from '../../src/api/kinds/core/service.ts';
-import { EndpointSlice } from '../../src/api/kinds/discovery/endpoint-slice.ts';
-import { controllerOf, type Draft } from '../../src/api/object.ts';
-import { seededRandom } from '../../src/base/virtual-clock.ts';
-import { TestCluster } from '../../src/cluster/testing.ts';
-import { Faults } from './faults.ts';
+import { Node } from '../../src/api/kinds/core/node.ts';
+import type { LogRecord } from '../../src/base/log.ts';
+import type { KubeObject } from '../../src/api/object.ts';
+import { MemoryStore } from '../../src/store/memory-store.ts';
+import { faults } from './faults.ts';
+import { calm, type History } from './history.ts';
+import { all, invariants } from './invariants.ts';
+import { laws } from './laws.ts';
+import { operations } from './operations.ts';
+import { nodes } from './components.ts';
+import { World, type Planted } from './world.ts';
 
-export type Step =
-  | { readonly do: 'create' | 'delete' | 'restartAll' | 'stopNode' | 'startNode'; readonly which: number }
-  | { readonly do: 'scale' | 'image' | 'note' | 'wait'; readonly which: number; readonly value: number };
-
-const NAMESPACE = 'default';
-const NODES = 3;
-const ref = (which: number) => ({ namespace: NAMESPACE, name: `app-${which}` });
-
-export function history(seed: number, length = 14): Step[] {
-  const random = seededRandom(seed);
-  const draw = (n: number) => Math.floor(random.next() * n);
-  return Array.from({ length }, (): Step => {
-    const which = draw(3);
-    const value = draw(6);
-    const kinds = [
-      'create',
-      'create',
-      'create',
-      'scale',
-      'scale',
-      'image',
-      'image',
-      'note',
-      'wait',
-      'wait',
-      'delete',
-    ] as const;
-    const rare = ['restartAll', 'stopNode', 'startNode'] as const;
-    const kind = draw(6) === 0 ? rare[draw(rare.length)]! : kinds[draw(kinds.length)]!;
-    return { do: kind, which, value } as Step;
-  });
+export interface Outcome {
+  /** What is wrong; empty when all is well. */
+  readonly violations: readonly string[];
+  readonly coverage: ReadonlyMap<string, number>;
+  /** Of every change with its time: the same for the same history. */
+  readonly digest: string;
+  /** Changes. */
+  readonly changes: number;
 }
 
 export interface RoundOptions {
-  /** A bug on purpose: see `Faults.swallow`. */
-  readonly swallow?: number;
+  readonly planted?: Planted;
+  readonly log?: (record: LogRecord) => void;
+  /** Told of the world before anything happens: for whoever wants to see more. */
+  readonly trace?: (world: World) => void;
 }
 
-/** Resolves to what is wrong; empty when all is well. */
-export async function runRound(seed: number, steps: readonly Step[], options: RoundOptions = {}): Promise<string[]> {
-  const faults = new Faults(seededRandom(seed ^ 0x5eed));
-  await using cluster = await TestCluster.start({ seed, nodes: NODES, freeze: false, between: faults.between });
-  const notes = new Map<string, string>();
-  faults.env = () => cluster.env;
-  faults.on = true;
-  faults.swallow = options.swallow ?? 0;
-  const stopped = new Set<string>();
-  try {
-    for (const step of steps) {
-      await act(cluster, step, notes, stopped);
-      await cluster.advance(200);
-    }
-    faults.on = false;
-    for (const node of stopped) cluster.startNode(node);
-    await cluster.advance('20m');
-    await cluster.settle();
-  } catch (error) {
-    return [String(error)];
-  }
-  return [...faults.violations, ...(await violations(cluster, notes))];
+/** The longest pauses before looking again, in milliseconds; what is not right after all of them never will be. */
+const PATIENCE = [1000, 4000, 10_000, 20_000, 30_000, ...Array.from({ length: 40 }, () => 60_000)];
+
+let prepared: Promise<{ readonly store: MemoryStore; readonly time: number }> | undefined;
+
+/** A cluster at rest, made once for all rounds of a process. */
+async function prepare() {
+  const store = new MemoryStore({ historyLimit: 100_000 });
+  const world = new World({ seed: 0, settings: calm, store, time: Date.UTC(2026, 0, 1) });
+  await world.begin();
+  await world.clock.advance(5000);
+  const wrong = invariants.flatMap((invariant) => invariant.check(world));
+  world.end();
+  if (wrong.length > 0) throw new Error(`the cluster did not start: ${wrong.join('; ')}`);
+  return { store: store.fork(), time: world.clock.now() };
 }
 
-async function act(cluster: TestCluster, step: Step, notes: Map<string, string>, stopped: Set<string>): Promise<void> {
-  const { client } = cluster;
-  const node = `node-${step.which + 1}`;
-  try {
-    switch (step.do) {
-      case 'create':
-        await client.create(Deployment, deployment(step.which));
-        await client.create(Service, service(step.which));
-        break;
-      case 'delete':
-        await client.delete(Deployment, ref(step.which));
-        break;
-      case 'scale':
-        await client.patch(Deployment, ref(step.which), 'merge', { spec: { replicas: step.value } });
-        break;
-      case 'image': {
-        const container = { name: 'c', image: `app:${step.value}` };
-        const patch = { spec: { template: { spec: { containers: [container] } } } };
-        await client.patch(Deployment, ref(step.which), 'strategic', patch);
-        break;
-      }
-      case 'note': {
-        const data = { value: String(step.value) };
-        const name = `note-${step.which}`;
-        await client.apply(ConfigMap, { metadata: { name, namespace: NAMESPACE }, data }, { force: true });
-        notes.set(name, data.value);
-        break;
-      }
-      case 'wait':
-        await cluster.advance(step.value * 20_000);
-        break;
-      case 'restartAll':
-        await cluster.restore(cluster.snapshot());
-        stopped.clear();
-        break;
-      case 'stopNode':
-        if (stopped.size < NODES - 1 && !stopped.has(node)) {
-          stopped.add(node);
-          await cluster.stopNode(node);
-        }
-        break;
-      case 'startNode':
-        if (stopped.delete(node)) cluster.startNode(node);
-    }
-  } catch (error) {
-    // What is there already, or not there, is everyday life.
-    if (!['AlreadyExists', 'NotFound'].includes((error as { reason?: string }).reason ?? '')) throw error;
-  }
-}
-
-async function violations(cluster: TestCluster, notes: ReadonlyMap<string, string>): Promise<string[]> {
-  const out: string[] = [];
-  const deployments = await cluster.list<Deployment>(Deployment);
-  const sets = await cluster.list<ReplicaSet>(ReplicaSet);
-  const pods = await cluster.list<Pod>(Pod);
-  for (const { metadata, spec, status = {} } of deployments) {
-    const wanted = spec.replicas ?? 1;
-    const { availableReplicas = 0, updatedReplicas = 0, replicas = 0, observedGeneration } = status;
-    if (availableReplicas !== wanted || updatedReplicas !== wanted || replicas !== wanted)
-      out.push(
-        `${metadata.name}: wanted ${wanted}, has ${JSON.stringify({ availableReplicas, updatedReplicas, replicas })}`,
-      );
-    if (observedGeneration !== metadata.generation) out.push(`${metadata.name}: its last change was not seen`);
-    const owned = new Set(sets.filter((s) => controllerOf(s)?.uid === metadata.uid).map((s) => s.metadata.uid));
-    const count = pods.filter((p) => owned.has(controllerOf(p)?.uid ?? '')).length;
-    if (count !== wanted) out.push(`${metadata.name}: wanted ${wanted} pods, there are ${count}`);
-  }
-  const alive = new Set([...deployments, ...sets].map((o) => o.metadata.uid));
-  for (const object of [...sets, ...pods]) {
-    const owner = controllerOf(object);
-    if (owner && !alive.has(owner.uid)) out.push(`garbage: ${object.metadata.name} outlived its ${owner.kind}`);
-  }
-  for (const [name, value] of notes) {
-    const note = await cluster.client.get(ConfigMap, { namespace: NAMESPACE, name }).catch(() => undefined);
-    if (note?.data?.['value'] !== value) out.push(`lost write: ${name} was acknowledged as ${value}`);
-  }
-  return [...out, ...(await endpointFaults(cluster, pods))];
-}
-
-async function endpointFaults(cluster: TestCluster, pods: readonly Pod[]): Promise<string[]> {
-  const slices = await cluster.list<EndpointSlice>(EndpointSlice, NAMESPACE);
-  return (await cluster.list<Service>(Service, NAMESPACE)).flatMap(({ metadata: { name }, spec }) => {
-    const { selector } = spec;
-    if (!selector) return [];
-    const ready = pods
-      .filter((p) => p.metadata.labels?.['app'] === selector['app'] && isReady(p))
-      .map((p) => p.status?.podIP ?? '');
-    const served = slices
-      .filter((s) => s.metadata.labels?.['kubernetes.io/service-name'] === name)
-      .flatMap((s) => (s.endpoints ?? []).filter((e) => e.conditions?.ready).flatMap((e) => e.addresses));
-    const same = ready.toSorted().join() === served.toSorted().join();
-    return same ? [] : [`service ${name}: ready ${ready.toSorted().join()}, served ${served.toSorted().join()}`];
+export async function runHistory(history: History, options: RoundOptions = {}): Promise<Outcome> {
+  const { store, time } = await (prepared ??= prepare());
+  const { seed, settings } = history;
+  const world = new World({ seed, settings, store: store.fork(), time, ...options });
+  const digest = createHash('sha256');
+  let changes = 0;
+  world.truth.listeners.push(({ revision, key, object }) => {
+    changes++;
+    digest.update(`${revision} ${world.clock.now()} ${key} ${JSON.stringify(object)}\n`);
   });
-}
-
-const isReady = (pod: Pod) =>
-  !pod.metadata.deletionTimestamp && pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
-
-/** The shortest part of a failing history that still fails, found by leaving out one step after the other. */
-export async function shrink(
-  seed: number,
-  steps: readonly Step[],
-  options: RoundOptions = {},
-): Promise<readonly Step[]> {
-  let best = steps;
-  for (let i = best.length - 1; i >= 0; i--) {
-    const fewer = best.toSpliced(i, 1);
-    if ((await runRound(seed, fewer, options)).length > 0) best = fewer;
+  for (const law of laws) {
+    const watch = law.watch(world);
+    world.truth.listeners.push((fact) => {
+      const wrong = watch(fact);
+      if (wrong) world.violations.push(wrong);
+    });
   }
-  return best;
+  options.trace?.(world);
+  try {
+    await world.begin();
+    const violations = (await storm(world, history)) ?? (await calmDown(world));
+    return { violations, coverage: world.coverage, digest: digest.digest('hex'), changes };
+  } finally {
+    world.end();
+  }
 }
 
-function deployment(which: number): Draft<Deployment> {
-  const labels = { app: ref(which).name };
-  const spec = { containers: [{ name: 'c', image: 'app:0' }] };
-  return {
-    metadata: ref(which),
-    spec: { replicas: 2, selector: { matchLabels: labels }, template: { metadata: { labels }, spec } },
-  } as unknown as Draft<Deployment>;
+const kinds = new Map([...operations, ...faults].map((kind) => [kind.name, kind]));
+
+/** Resolves to what is wrong as soon as something is. */
+async function storm(world: World, { deeds }: History): Promise<readonly string[] | undefined> {
+  const start = world.clock.now();
+  for (const deed of deeds) {
+    await world.clock.advanceTo(start + deed.at);
+    if (world.found().length > 0) return world.found();
+    const kind = kinds.get(deed.do)!;
+    const run = async () => kind.run(world, deed);
+    world.do(deed.do, run);
+  }
+  await world.clock.advance(1000);
+  return world.found().length > 0 ? world.found() : undefined;
 }
 
-const service = (which: number) =>
-  ({ metadata: ref(which), spec: { selector: { app: ref(which).name }, ports: [{ port: 80 }] } }) as Draft<Service>;
+/** The storm is over; resolves to what is wrong when patience has ended. */
+async function calmDown(world: World): Promise<readonly string[]> {
+  await heal(world);
+  let wrong: string[] = [];
+  let quiet = 0;
+  for (const pause of PATIENCE) {
+    await world.clock.advance(pause);
+    if (world.found().length > 0) return world.found();
+    wrong = invariants.flatMap((invariant) => invariant.check(world));
+    quiet = wrong.length === 0 ? quiet + 1 : 0;
+    // Right by accident is not right: it has to stay so.
+    if (quiet === 2) return [];
+  }
+  return wrong;
+}
+
+async function heal(world: World): Promise<void> {
+  world.stormy = false;
+  world.userLink.armed.length = 0;
+  for (const { link, clock } of world.processes.values()) {
+    link.armed.length = 0;
+    clock.goOn();
+  }
+  await finish(world, 'starting the server', () => world.startServer());
+  for (const name of world.componentNames()) world.start(name);
+  await finish(world, 'undoing', () => undo(world));
+}
+
+/** Does it, and whatever is still being done. Time passes meanwhile. */
+async function finish(world: World, name: string, work: () => Promise<unknown>): Promise<void> {
+  world.do(name, work);
+  await world.clock.advance(0);
+  for (let waited = 0; world.busy && waited < 100; waited++) await world.clock.advance(1000);
+  if (world.busy) world.violations.push(`${name}, or an operation of a client, never ended`);
+}
+
+/** What clients have switched off is switched on, and what they held is let go. */
+async function undo(world: World): Promise<void> {
+  const client = world.administrator;
+  for (const deployment of all<Deployment>(world, Deployment)) {
+    const { namespace, name } = deployment.metadata;
+    if (deployment.spec.paused)
+      await client.patch(Deployment, { namespace, name }, 'merge', { spec: { paused: false } });
+  }
+  for (const name of nodes) {
+    const node = all<Node>(world, Node).find((n) => n.metadata.name === name);
+    if (!node) {
+      // As upstream's, a kubelet registers its Node when it starts and at no other time.
+      world.kill(name);
+      world.start(name);
+    } else if (node.spec?.unschedulable) await client.patch(Node, { name }, 'merge', { spec: { unschedulable: null } });
+  }
+  await letGo(world);
+}
+
+async function letGo(world: World): Promise<void> {
+  for (const prefix of world.truth.prefixes()) {
+    const [, , group = '', resource = ''] = prefix.split('/');
+    for (const { metadata } of world.truth.objects<KubeObject>(prefix)) {
+      if (!metadata.finalizers?.includes(FINALIZER)) continue;
+      const finalizers = metadata.finalizers.filter((f) => f !== FINALIZER);
+      const op = { verb: 'patch', patchType: 'merge', version: 'v1', resource, options: {} } as const;
+      const { namespace, name } = metadata;
+      await world.administrator.do({
+        ...op,
+        group: group === 'core' ? '' : group,
+        namespace,
+        name,
+        body: { metadata: { finalizers } },
+      });
+    }
+  }
+}
