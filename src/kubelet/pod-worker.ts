@@ -111,7 +111,7 @@ export class PodWorker {
     const { deletionTimestamp } = pod.metadata;
     if (deletionTimestamp) this.#noteDeletion(pod);
     // Our own status write coming back tells nothing new.
-    if (pod.metadata.resourceVersion === this.#writer.version) return;
+    if (this.#writer.echoed(pod, before)) return;
     if (
       !sameJson(before.metadata.labels, pod.metadata.labels) ||
       !sameJson(before.metadata.annotations, pod.metadata.annotations)

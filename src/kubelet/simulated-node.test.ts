@@ -2,6 +2,10 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Namespace } from '../api/kinds/core/namespace.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
+import { StatusError } from '../api/errors.ts';
+import type { KubeObject } from '../api/object.ts';
+import type { WatchSink } from '../api/op.ts';
+import { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { createTestServer, type TestServer } from '../cluster/test-server.ts';
 import { kubeletConfig } from './config.ts';
@@ -13,7 +17,7 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-async function fleet(size: number, server: TestServer = createTestServer()) {
+async function fleet(size: number, server: TestServer = createTestServer(), watching = server.client) {
   const { client, env, clock } = server;
   const abort = new AbortController();
   for (const name of ['default', 'kube-node-lease']) {
@@ -22,7 +26,7 @@ async function fleet(size: number, server: TestServer = createTestServer()) {
   const running = runSimulatedNodes(
     {
       env,
-      informers: createInformerFactory({ client, env }, { signal: abort.signal }),
+      informers: createInformerFactory({ client: watching, env }, { signal: abort.signal }),
       nodes: Array.from({ length: size }, (_, i) => ({
         client,
         config: kubeletConfig({ nodeName: `n${i}`, nodeIPs: [`192.168.0.${i}`], port: 0 }),
@@ -52,7 +56,48 @@ async function fleet(size: number, server: TestServer = createTestServer()) {
   return { server, client, clock, create, pod, stop };
 }
 
+/** A client whose watches can be made to miss events, and then to learn that their history is gone. */
+function forgetful(server: TestServer) {
+  let deaf = false;
+  const ends: (() => void)[] = [];
+  const client = new Client(async (op, options) => {
+    const result = await server.client.do(op, options?.signal);
+    if (result.type !== 'watch') return result;
+    const { stream } = result;
+    const start = (sink: WatchSink) => {
+      const status = new StatusError('Expired', 'too old').toStatus() as unknown as KubeObject;
+      ends.push(() => sink.events([{ type: 'ERROR', object: status }]));
+      stream.start({ events: (batch) => deaf || sink.events(batch), closed: () => sink.closed() });
+    };
+    return { type: 'watch', stream: { start, stop: () => stream.stop() } };
+  }, 'forgetful');
+  return {
+    client,
+    miss: () => (deaf = true),
+    relist: () => {
+      deaf = false;
+      for (const end of ends.splice(0)) end();
+    },
+  };
+}
+
 describe('simulated nodes', () => {
+  it('see a deletion whose event they missed, though they have written since', async () => {
+    const server = createTestServer();
+    const watching = forgetful(server);
+    const f = await fleet(1, server, watching.client);
+    await f.create('p', { 'crash-loop': '10' });
+    await f.clock.advance(5000);
+    watching.miss();
+    await f.client.delete(Pod, { namespace: 'default', name: 'p' });
+    await f.clock.advance(8000);
+    expect((await f.pod('p')).status?.containerStatuses?.[0]?.restartCount).toBe(1);
+    watching.relist();
+    // Sooner than its container would start again, and look.
+    await f.clock.advance(4000);
+    await expect(f.pod('p')).rejects.toThrow('not found');
+  });
+
   it('register, and run a pod with a single status write', async () => {
     const f = await fleet(3);
     const nodes = await f.client.list(Node);

@@ -137,9 +137,10 @@ export class SimulatedPod {
   }
 
   update(pod: Pod): void {
+    const before = this.#pod;
     this.#pod = pod;
     this.#writer.observe(pod);
-    if (pod.metadata.resourceVersion !== this.#writer.version) this.#look();
+    if (!this.#writer.echoed(pod, before)) this.#look();
   }
 
   /** The pod is gone from the API. */

@@ -51,6 +51,21 @@ export class StatusWriter {
     this.#signature = '';
   }
 
+  /**
+   * The pod is what our own last write made of `before`, and nobody else has changed it in between: events may be missed,
+   * and the next thing that is seen of a pod then is our own version with somebody else's changes in it.
+   */
+  echoed(pod: Pod, before: Pod): boolean {
+    const [now, then] = [pod.metadata, before.metadata];
+    return (
+      now.resourceVersion === this.version &&
+      now.generation === then.generation &&
+      now.deletionTimestamp === then.deletionTimestamp &&
+      sameJson(now.labels, then.labels) &&
+      sameJson(now.annotations, then.annotations)
+    );
+  }
+
   /** Somebody else spoke for us (a node that seemed lost is back): what we wrote is no longer what is there. */
   #overruled(written: PodStatus): boolean {
     return !sameJson(ownStatuses(written), ownStatuses(this.#pod.status));

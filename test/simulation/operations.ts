@@ -65,7 +65,7 @@ const create: Operation = {
     replicas: draw.of([0, 1, 2, 2, 3, 5]),
     surge: draw.of(['25%', '1', '0', '100%']),
     unavailable: draw.of(['25%', '1', '2']),
-    cpu: draw.of(['100m', '400m', '1']),
+    cpu: draw.of(['100m', '400m', '800m']),
     late: draw.chance(0.3),
     minReady: draw.of([0, 0, 5]),
     recreate: draw.chance(0.15),
