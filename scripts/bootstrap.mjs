@@ -102,6 +102,7 @@ const tasks = {
   ),
   test: () => (build(node, environment), run(node, ['scripts/test.ts', ...args], { env: environment })),
   check: () => run(node, ['scripts/test.ts', '--check', ...args], { env: environment }),
+  simulate: () => run(node, ['scripts/simulate.ts', ...args], { env: environment }),
   bench: () => (build(node, environment), run(node, ['scripts/bench.ts', ...args], { env: environment })),
 };
 if (!tasks[task]) fail(`usage: node scripts/bootstrap.mjs ${Object.keys(tasks).join('|')}`);

@@ -37,3 +37,19 @@ it('overrules who overruled it before its own answer was there', async () => {
   const now = await client.get(Pod, ref);
   expect(now.status?.conditions?.[0]?.status).toBe('True');
 });
+
+it('leaves an end that somebody else has told of as it is', async () => {
+  await using stack = new AsyncDisposableStack();
+  const { client, env, clock } = stack.adopt(createTestServer(), (s) => s.close());
+  const spec = { containers: [{ name: 'c', image: 'i' }] };
+  const ref = { namespace: 'default', name: 'p' };
+  const pod = await client.create(Pod, { metadata: ref, spec });
+  const writer = new StatusWriter(client, env, pod, new AbortController().signal);
+  // The node was taken for lost; the kubelet has not heard of it.
+  const lost: PodStatus = { phase: 'Failed', reason: 'NodeLost', message: 'gone' };
+  await client.update(Pod, { ...pod, status: lost }, { subresource: 'status' });
+  writer.set({ phase: 'Succeeded', conditions: [{ type: 'Ready', status: 'False' }] });
+  await clock.advance(60_000);
+  const { status } = await client.get(Pod, ref);
+  expect(status).toMatchObject({ ...lost, conditions: [{ type: 'Ready', status: 'False' }] });
+});

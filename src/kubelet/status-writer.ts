@@ -7,6 +7,7 @@ import { sameJson } from '../api/same-json.ts';
 import type { Env, Timer } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { statusSpan } from './action-span.ts';
+import { isTerminal } from './pod-spec.ts';
 import { OWNED_CONDITIONS } from './pod-conditions.ts';
 
 /** Changes nobody waits for may ride along with the next one for this long. */
@@ -150,7 +151,7 @@ export class StatusWriter {
     const pod = this.#pod;
     const foreign = (pod.status?.conditions ?? []).filter((c) => !OWNED_CONDITIONS.has(c.type));
     const own = (status.conditions ?? []).filter((c) => OWNED_CONDITIONS.has(c.type));
-    const body: Pod = { ...pod, status: { ...status, conditions: [...foreign, ...own] } };
+    const body: Pod = { ...pod, status: { ...status, ...endOf(pod.status), conditions: [...foreign, ...own] } };
     const span = statusSpan(this.#env.tracer, body);
     const client = this.#client.within(span);
     const writing = client.update(Pod, body, { subresource: 'status', signal: this.#signal });
@@ -173,6 +174,13 @@ export class StatusWriter {
       }
     }
   }
+}
+
+/** A pod ends once: what has been told of that stays. */
+function endOf(status: PodStatus | undefined): Partial<PodStatus> {
+  if (!isTerminal(status?.phase)) return {};
+  const { phase, reason, message } = status!;
+  return { phase: phase!, ...(reason ? { reason } : {}), ...(message ? { message } : {}) };
 }
 
 /** The state of each condition that is the kubelet's to say. */
