@@ -37,6 +37,16 @@ log-levels pairs: log levels of single components, like kubelet=debug,apiserver=
 tracing-config-file file: a TracingConfiguration: where traces are sent, as OTLP over HTTP
 `);
 
+/** 10259 and 10257 upstream. */
+const endpoint = (port: number) =>
+  flags(`
+secure-port port ${port}: where /healthz, /livez, /readyz and /metrics are served over HTTPS; 0 for nowhere
+bind-address ip 0.0.0.0: the address to serve them on
+tls-cert-file file: the certificate to serve them with (default: one of its own)
+tls-private-key-file file: that certificate's key
+client-ca-file file: the CA of those who may look (default: the kubeconfig's)
+`);
+
 const ELECTION = flags(`
 leader-elect bool true: run only while leading: of several one at a time
 leader-elect-lease-duration duration 15s: how long others wait for a leader that is silent
@@ -115,7 +125,7 @@ cleanup bool false: end the node's agent and containers, remove all traces, and 
   scheduler: {
     description: 'run the scheduler',
     examples: ['coracle scheduler --kubeconfig scheduler.kubeconfig'],
-    flags: [...COMMON, ...ELECTION],
+    flags: [...COMMON, ...endpoint(10_259), ...ELECTION],
   },
   'controller-manager': {
     description: 'run the controllers',
@@ -138,6 +148,7 @@ cluster-signing-key-file file: that CA's key
 cluster-signing-duration duration 8760h: how long the certificates last that it signs
 use-service-account-credentials bool true: each controller acts as its own ServiceAccount
 `),
+      ...endpoint(10_257),
       ...ELECTION,
     ],
   },
@@ -151,6 +162,8 @@ cluster-cidr cidr 10.244.0.0/16: the range of pod addresses
 service-cluster-ip-range cidr 10.96.0.0/16: the range of ClusterIPs
 hostname-override name: the node's name (default: the host's)
 nftables-table name coracle_services: the table the rules are in
+healthz-bind-address address 0.0.0.0:10256: where /healthz and /livez are served; empty for nowhere
+metrics-bind-address address 127.0.0.1:10249: where /metrics and /proxyMode are served; empty for nowhere
 cleanup bool false: remove the rules and exit
 `),
     ],

@@ -4,6 +4,7 @@ import { createLogger, parseLogLevels, type LogLevel } from '../base/log.ts';
 import { Metrics } from '../base/metrics.ts';
 import { Tracer } from '../base/trace.ts';
 import { realEnv } from '../base/real-env.ts';
+import { componentFlags } from '../cli/component-flags.ts';
 import type { ComponentName } from '../cli/platform.ts';
 import { logSink } from '../host/log-sink.ts';
 import type { ComponentContext } from './component-client.ts';
@@ -26,7 +27,8 @@ export async function runComponent(
   values: FlagValues,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
-  const flags = new Flags(values);
+  const defaults = componentFlags[name].flags.flatMap((f) => (f.default === undefined ? [] : [[f.name, f.default]]));
+  const flags = new Flags(values, Object.fromEntries(defaults) as FlagValues);
   const level = flags.count('v', 0, 10) >= 4 ? 'debug' : 'info';
   const base = realEnv(
     createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),

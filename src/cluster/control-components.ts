@@ -22,6 +22,7 @@ import { AccountTokens } from './account-tokens.ts';
 import { withClient, type ComponentClient, type ComponentContext } from './component-client.ts';
 import { electionOf, runElected, type Election } from './elect.ts';
 import { UserError } from '../cli/platform.ts';
+import { openComponentEndpoint, openProxyEndpoints } from './component-endpoint.ts';
 import type { Flags } from './flags.ts';
 import { CONTROLLER_MANAGER } from './identities.ts';
 import { realNodeName } from './real-node.ts';
@@ -29,13 +30,32 @@ import { runControllerManager, selectControllers } from './run-controllers.ts';
 
 export function scheduler(flags: Flags, context: ComponentContext): Promise<void> {
   const election = leaderElection(flags, 'kube-scheduler');
-  return withClient(flags, 'kube-scheduler', context, ({ client }) =>
-    whenLeading(election, client, context, async ({ signal }) => {
+  return withClient(flags, 'kube-scheduler', context, (connection) =>
+    withEndpoint(flags, 'kube-scheduler', connection, context, () => {
       const { env } = context;
-      const informers = createInformerFactory({ client, env }, { signal });
-      await runScheduler({ client, env, informers }, { signal });
+      const { client } = connection;
+      return whenLeading(election, client, context, async ({ signal }) => {
+        const informers = createInformerFactory({ client, env }, { signal });
+        await runScheduler({ client, env, informers }, { signal });
+      });
     }),
   );
+}
+
+/** Tells of the component while it runs. */
+async function withEndpoint(
+  flags: Flags,
+  name: string,
+  { client, access }: ComponentClient,
+  { env }: ComponentContext,
+  run: () => Promise<void>,
+): Promise<void> {
+  const endpoint = await openComponentEndpoint({ env, flags, name, client, clientCa: access.ca ?? '' });
+  try {
+    await run();
+  } finally {
+    await endpoint?.close();
+  }
 }
 
 export function controllerManager(flags: Flags, context: ComponentContext): Promise<void> {
@@ -48,8 +68,10 @@ export function controllerManager(flags: Flags, context: ComponentContext): Prom
     const clientOf = (user: UserInfo, agent: string) =>
       user === CONTROLLER_MANAGER || !identities ? new Client(connection.transport, agent) : identities.of(agent);
     try {
-      await whenLeading(election, connection.client, context, (leading) =>
-        runControllerManager({ env, definitions, clientOf }, leading),
+      await withEndpoint(flags, 'kube-controller-manager', connection, context, () =>
+        whenLeading(election, connection.client, context, (leading) =>
+          runControllerManager({ env, definitions, clientOf }, leading),
+        ),
       );
     } finally {
       identities?.close();
@@ -70,7 +92,13 @@ export async function proxy(flags: Flags, context: ComponentContext): Promise<vo
   const nodeName = flags.text('hostname-override') ?? realNodeName();
   await withClient(flags, 'kube-proxy', context, async ({ client }) => {
     const informers = createInformerFactory({ client, env }, { signal });
-    await runProxy({ env, informers, nodeName, sink }, { signal });
+    let healthy = true;
+    const endpoints = await openProxyEndpoints(env, flags, () => healthy);
+    try {
+      await runProxy({ env, informers, nodeName, sink, synced: (ok) => (healthy = ok) }, { signal });
+    } finally {
+      await endpoints.close();
+    }
   });
 }
 

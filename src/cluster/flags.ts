@@ -37,9 +37,12 @@ export const overlap = (a: Block, b: Block) => a.base < b.base + b.size && b.bas
 
 export class Flags {
   readonly #values: FlagValues;
+  readonly #defaults: FlagValues;
 
-  constructor(values: FlagValues) {
+  /** `defaults`: what stands there when nobody said anything. */
+  constructor(values: FlagValues, defaults: FlagValues = {}) {
     this.#values = values;
+    this.#defaults = defaults;
   }
 
   refuse(name: string, why: string): UserError {
@@ -53,6 +56,11 @@ export class Flags {
 
   given(name: string): boolean {
     return this.#values[name] !== undefined;
+  }
+
+  /** Given, and not by the flag's default. */
+  chosen(name: string): boolean {
+    return this.#values[name] !== undefined && this.#values[name] !== this.#defaults[name];
   }
 
   required(name: string, why: string): string {

@@ -29,13 +29,14 @@ export interface NodeAccessOptions {
 /** Groups that may do everything: asking would be asking the asker. */
 const CONTROL_PLANE = new Set(['system:masters', 'kubeadm:cluster-admins']);
 const MINUTE = 60_000;
+/** Milliseconds. */
 const TOKEN_LIFE = 2 * MINUTE;
-const ALLOWED_LIFE = 5 * MINUTE;
-const DENIED_LIFE = MINUTE / 2;
+export const ALLOWED_LIFE = 5 * MINUTE;
+export const DENIED_LIFE = MINUTE / 2;
 const UNAUTHORIZED: Denial = { status: 401, text: 'Unauthorized' };
 
 /** Answers of the API server by what was asked; the oldest go first when there are many. */
-class Remembered<T> {
+export class Remembered<T> {
   readonly #clock: Env['clock'];
   readonly #values = new Map<string, { readonly value: T; readonly until: number }>();
 
@@ -76,7 +77,8 @@ export function nodeAccess(options: NodeAccessOptions): NodeAccess {
   };
 }
 
-async function userOf(
+/** Who a request comes from, by its certificate or, as the API server says, its token; undefined for nobody. */
+export async function userOf(
   exchange: HttpExchange,
   client: NodeAccessOptions['client'],
   users: Remembered<UserInfo | undefined>,

@@ -20,6 +20,8 @@ export interface ProxyOptions {
   readonly sink: RuleSink;
   /** Told after every transaction: how many rules there are and how long it took, in milliseconds. */
   readonly observe?: (sync: { readonly rules: number; readonly changes: number; readonly ms: number }) => void;
+  /** Told whether the kernel has what it should, after every look and every failure. */
+  readonly synced?: (ok: boolean) => void;
 }
 
 const BY_SERVICE = 'proxy-service';
@@ -91,9 +93,11 @@ class ServiceProxy {
       try {
         if (this.#look) await this.#check();
         await this.#sync({ services, slices });
+        this.#options.synced?.(true);
         retry = 0;
       } catch (error) {
         this.#metrics?.failed();
+        this.#options.synced?.(false);
         env.log.child('proxy').error('cannot write the Service rules', { error });
         this.#full = true;
         // What failed may be one change of something that is no longer there: all anew, at once, is the cure for that.

@@ -129,6 +129,9 @@ const SCHEDULER_RULES = [
   rule('patch update', 'core', 'pods/status'),
   rule(READ, 'apps', 'replicasets statefulsets'),
   rule(READ, 'policy', 'poddisruptionbudgets'),
+  // Who may look at its metrics is for the API server to say.
+  rule('create', 'authentication.k8s.io', 'tokenreviews'),
+  rule('create', 'authorization.k8s.io', 'subjectaccessreviews'),
 ];
 
 const PROXY_RULES = [
