@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { NetShell } from './net-shell.ts';
+import { NetShell, toShell } from './net-shell.ts';
 
 let shell: NetShell;
 beforeEach(() => void (shell = new NetShell()));
@@ -33,4 +34,18 @@ test('what was told before the end is still done', async () => {
   shell.close();
   expect((await last).output).toBe('done\n');
   expect((await shell.run('echo new')).output).toBe('new\n');
+});
+
+test('a command that arrives in part does not run', () => {
+  const whole = toShell('cat', 'one\ntwo');
+  const said = (text: string) => {
+    try {
+      return execFileSync('sh', { input: text, encoding: 'utf8', stdio: ['pipe', 'pipe', 'ignore'] });
+    } catch (error) {
+      return (error as { stdout: string }).stdout;
+    }
+  };
+  expect(said(whole)).toMatch(/^one\ntwo\n.* 0\n$/);
+  // Up to the end of `fi`, nothing; the mark at the end may be cut.
+  for (let end = 0; end < whole.indexOf('\nfi\n') + 3; end++) expect(said(whole.slice(0, end))).toBe('');
 });

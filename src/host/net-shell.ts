@@ -21,6 +21,13 @@ interface Waiting {
 const END = 'coracle-end-of-command';
 const RESULT = new RegExp(`${END} (\\d+)\\n`);
 
+/**
+ * A command with its input as the shell reads it. Cut short, by the end of this process, it is no whole command, and nothing
+ * of it runs: a shell takes the end of its input for the end of a command's input, and half a transaction may be a valid one.
+ */
+export const toShell = (command: string, input: string) =>
+  `if :; then {\n${command}\n} 2>&1 <<'${END}'\n${input}\n${END}\nfi\necho "${END} $?"\n`;
+
 export class NetShell {
   readonly #netns: string | undefined;
   #session: Session | undefined;
@@ -77,7 +84,7 @@ class Session {
   run(command: string, input: string): Promise<ShellResult> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.push({ resolve, reject }) === 1) this.#hold(true);
-      this.#child.stdin.write(`{ ${command}\n} 2>&1 <<'${END}'\n${input}\n${END}\necho "${END} $?"\n`);
+      this.#child.stdin.write(toShell(command, input));
     });
   }
 

@@ -17,7 +17,6 @@ import {
   type Elements,
   type NftablesTable,
 } from './nftables-script.ts';
-import { run } from './run.ts';
 import { forgetChanged, forgetStale } from './udp-flows.ts';
 
 export interface NftablesOptions extends NftablesTable {
@@ -32,7 +31,7 @@ const flush = (table: string) => (set: string) => {
   return `flush ${what} ip ${table} ${name}`;
 };
 
-/** Longer scripts get a process of their own: the shell would keep their memory. */
+/** Longer scripts get a shell of their own: the one that stays would keep their memory. */
 const LONGEST = 128 * 1024;
 
 export class NftablesSink implements RuleSink {
@@ -142,14 +141,10 @@ export class NftablesSink implements RuleSink {
   async #commit(lines: readonly string[]): Promise<void> {
     const script = lines.filter((line) => line !== '').join('\n');
     if (script === '') return;
-    const { netns } = this.#options;
-    if (script.length > LONGEST) {
-      const nft = ['nft', '-f', '-'];
-      const [program, ...args] = netns ? ['nsenter', `--net=${netns}`, ...nft] : nft;
-      await run(program!, args, { input: `${script}\n` });
-      return;
-    }
-    const { code, output } = await this.#shell.run('nft -f -', script);
+    const shell = script.length > LONGEST ? new NetShell(this.#options.netns) : this.#shell;
+    const done = shell.run('nft -f -', script);
+    if (shell !== this.#shell) shell.close();
+    const { code, output } = await done;
     if (code !== 0) throw new Error(`nft: ${output.trim().split('\n').slice(0, 3).join('; ')}`);
   }
 
