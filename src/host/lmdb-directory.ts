@@ -12,10 +12,13 @@ import {
   statfsSync,
   statSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { damageOf } from './lmdb-check.ts';
 import { StoreError, type StoreFault } from '../store/store.ts';
 
+const ONE_BYTE = Buffer.alloc(1);
 /** LMDB's table of readers needs some kilobytes. */
 const LOCK_SIZE = 2 ** 16;
 /** LMDB's file may end before its last page when that is free; not by much, for such pages are taken first. */
@@ -29,6 +32,8 @@ export class LmdbDirectory {
   readonly path: string;
   /** There was no environment yet. */
   readonly isNew: boolean;
+  /** A file to try the disk with. */
+  readonly #probe: number;
 
   /** Creates the directory if need be. Throws StoreError `readonly`, `full`, `corrupt`, and Error when it is taken. */
   constructor(directory: string) {
@@ -42,11 +47,26 @@ export class LmdbDirectory {
       if (!this.isNew) checkFile(data);
       const lock = join(this.path, 'lock.mdb');
       if (!existsSync(lock)) writeFileSync(lock, Buffer.alloc(LOCK_SIZE), { mode: 0o600 });
+      if (taken.has(this.path)) throw inUse(this.path, process.pid);
+      this.#probe = openSync(join(this.path, 'probe'), 'w', 0o600);
     } catch (error) {
       throw faultOf(error, directory);
     }
-    if (taken.has(this.path)) throw inUse(this.path, process.pid);
     taken.add(this.path);
+  }
+
+  /**
+   * Throws StoreError `readonly` or `full` when LMDB had better not try to write `bytes` now: a write that the system
+   * refuses as a whole makes its library write beyond the end of a buffer, which sooner or later ends the process.
+   */
+  checkWritable(bytes: number): void {
+    try {
+      writeSync(this.#probe, ONE_BYTE, 0, 1, 0);
+      if (bytes > 0 && freeBytes(this.path) < 4 * bytes)
+        throw Object.assign(new Error('No space left on device'), { code: 'ENOSPC' });
+    } catch (error) {
+      throw faultOf(error, this.path);
+    }
   }
 
   /**
@@ -61,23 +81,25 @@ export class LmdbDirectory {
 
   release(): void {
     taken.delete(this.path);
+    closeSync(this.#probe);
   }
 }
 
 const inUse = (path: string, pid: number) => new Error(`the store in ${path} is in use by process ${pid}`);
 
 // The two meta pages of LMDB's format 2 (`MDB_meta` in mdb.c), of which the one with the higher transaction counts.
-const META = { magic: 24, version: 28, pageSize: 48, lastPage: 144, transaction: 152, size: 168 };
+const META = { magic: 24, version: 28, pageSize: 48, roots: [88, 136], lastPage: 144, transaction: 152, size: 168 };
 const MAGIC = 0xbeefc0de;
 
-/** Throws StoreError `corrupt` when the file is none of LMDB's, or cut off. */
+/** Throws StoreError `corrupt` when the file is none of LMDB's, cut off, or damaged in its structure. */
 function checkFile(data: string): void {
   const file = openSync(data, 'r');
   try {
     const first = readMeta(file, 0);
     const second = first && readMeta(file, first.pageSize);
     if (!first || !second) throw new StoreError('corrupt', `${data} is no LMDB file, or damaged`);
-    const { lastPage, pageSize } = second.transaction > first.transaction ? second : first;
+    const current = second.transaction > first.transaction ? second : first;
+    const { lastPage, pageSize } = current;
     const { size } = statSync(data);
     const expected = (lastPage + 1) * pageSize;
     if (size + SLACK < expected) {
@@ -86,6 +108,15 @@ function checkFile(data: string): void {
     // Now LMDB can read each page; one that was in use and is empty does not pass for one. Appending harms nothing, even
     // if another process is just writing to the file.
     if (size < expected) appendFileSync(data, Buffer.alloc(expected - size));
+    const damage = damageOf({ ...current, file });
+    if (!damage) return;
+    // Another process may just be writing: then the pages of before are taken for new ones, and it will be told apart later.
+    const newest = [readMeta(file, 0), readMeta(file, pageSize)].map((meta) => meta?.transaction ?? 0n);
+    if (newest.includes(current.transaction) && newest.every((transaction) => transaction <= current.transaction))
+      throw new StoreError(
+        'corrupt',
+        `${data} is damaged: ${damage}. Restore it from a backup, or move it away to begin anew`,
+      );
   } finally {
     closeSync(file);
   }
@@ -98,7 +129,8 @@ function readMeta(file: number, at: number) {
   const known = page.readUInt32LE(META.magic) === MAGIC && (page.readUInt32LE(META.version) & 0xffff) === 2;
   if (!known || pageSize < 256 || pageSize > 2 ** 16) return undefined;
   const lastPage = Number(page.readBigUInt64LE(META.lastPage));
-  return { pageSize, lastPage, transaction: page.readBigUInt64LE(META.transaction) };
+  const roots = META.roots.map((offset) => page.readBigUInt64LE(offset));
+  return { pageSize, lastPage, roots, transaction: page.readBigUInt64LE(META.transaction) };
 }
 
 /** By the numbers of errno and of LMDB. */

@@ -152,6 +152,8 @@ export class LmdbLog {
   /** Writes all or nothing; resolves when it is on disk. Rejects with StoreError. */
   async commit({ writes, compaction }: LogChange): Promise<void> {
     let bytes = 0;
+    for (const { key, value } of writes) if (value) bytes += HEADER + key.length + value.bytes.length;
+    this.#directory.checkWritable(bytes);
     const values = writes.map((write) => write.value && writeValue(write, write.value.bytes));
     const apply = () => {
       writes.forEach((write, i) => {
@@ -159,7 +161,6 @@ export class LmdbLog {
         const value = values[i];
         void this.#log.put(at, writeRecord(write));
         if (value) void this.#values.put(at, value);
-        bytes += HEADER + write.key.length + (value?.length ?? 0);
       });
       if (!compaction) return;
       for (const position of compaction.remove) {

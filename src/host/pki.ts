@@ -60,12 +60,8 @@ export class Pki {
   leaf(name: string, want: Leaf): KeyPair {
     const certFile = join(this.dir, `${name}.crt`);
     const keyFile = join(this.dir, `${name}.key`);
-    if (existsSync(certFile) && existsSync(keyFile)) {
-      const cert = readFileSync(certFile, 'utf8');
-      const key = readFileSync(keyFile, 'utf8');
-      const { parsed, matches } = parsePair(certFile, cert, keyFile, key);
-      if (matches && this.#serves(parsed, want)) return { cert, key, certFile, keyFile };
-    }
+    const kept = this.#readLeaf(certFile, keyFile, want);
+    if (kept) return kept;
     const { publicKey, privateKey } = newKey();
     const now = this.#env.clock.now();
     const cert = issue(
@@ -86,6 +82,20 @@ export class Pki {
     writeFileAtomic(keyFile, key, { mode: 0o600 });
     writeFileAtomic(certFile, cert, { mode: 0o644 });
     return { cert, key, certFile, keyFile };
+  }
+
+  /** What is on disk, when it is what is wanted. What cannot be read, after a disk has failed, is only worth a new one. */
+  #readLeaf(certFile: string, keyFile: string, want: Leaf): KeyPair | undefined {
+    if (!existsSync(certFile) || !existsSync(keyFile)) return undefined;
+    const cert = readFileSync(certFile, 'utf8');
+    const key = readFileSync(keyFile, 'utf8');
+    try {
+      const { parsed, matches } = parsePair(certFile, cert, keyFile, key);
+      return matches && this.#serves(parsed, want) ? { cert, key, certFile, keyFile } : undefined;
+    } catch (error) {
+      this.#env.log.warn('a damaged certificate is made anew', { error: (error as Error).message });
+      return undefined;
+    }
   }
 
   /** The API server's serving certificate; see `apiServerNames`. */

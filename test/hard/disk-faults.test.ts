@@ -1,11 +1,22 @@
 // A server whose disk fills, turns read-only or is damaged, and one that has run out of file descriptors: it says so in a
 // Status, goes on with what it can, loses nothing it acknowledged, and recovers when the cause is gone.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, openSync, closeSync, rmSync, statSync, truncateSync, writeSync, readSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdtempSync,
+  openSync,
+  writeFileSync,
+  closeSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+  readSync,
+} from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { ApiClient } from './support/api-client.ts';
@@ -105,6 +116,71 @@ test('a disk that turns read-only: refused with a reason, at the start as well',
   await again.client.ok('POST', MAPS, configMap('m-2', 1000));
 });
 
+/** An ext4 file system in a file, that an error turns read-only as it would on a disk; undefined where there is no such thing. */
+function mountExt4(): { directory: string; fail(): void; repair(): void } | undefined {
+  const directory = temporary();
+  const image = join(temporary(), 'image');
+  const mount = () => execFileSync('mount', ['-o', 'loop,errors=remount-ro', image, directory], { stdio: 'pipe' });
+  const umount = () => execFileSync('umount', [directory], { stdio: 'pipe' });
+  let trigger = '';
+  try {
+    writeFileSync(image, '');
+    truncateSync(image, 64 << 20);
+    execFileSync('mkfs.ext4', ['-q', '-F', image], { stdio: 'pipe' });
+    mount();
+    const device = execFileSync('findmnt', ['-n', '-o', 'SOURCE', directory], { encoding: 'utf8' }).trim();
+    trigger = `/sys/fs/ext4/${basename(device)}/trigger_fs_error`;
+    if (!existsSync(trigger)) throw new Error(`${trigger} is not there`);
+  } catch {
+    spawnSync('umount', [directory], { stdio: 'ignore' });
+    return undefined;
+  }
+  onTestFinished(() => void spawnSync('umount', ['-l', directory], { stdio: 'ignore' }));
+  return {
+    directory,
+    fail: () => writeFileSync(trigger, 'a test'),
+    repair() {
+      umount();
+      // 1: errors were corrected.
+      expect(spawnSync('e2fsck', ['-p', image], { stdio: 'ignore' }).status).toBeLessThan(2);
+      mount();
+    },
+  };
+}
+
+test('a disk that turns read-only under the server: 503 for writes, reads and watches go on, nothing told is lost', async (context) => {
+  const mounted = mountExt4();
+  if (!mounted) return context.skip('no ext4 on a loop device here');
+  const { server, client } = await start({ dataDir: mounted.directory });
+  const written: string[] = [];
+  for (let i = 0; i < 20; i++) {
+    await client.ok('POST', MAPS, configMap(`m-${i}`, 3000));
+    written.push(`m-${i}`);
+  }
+  const watching = await client.watch(`${MAPS}?watch=true`, () => {});
+  let ended = false;
+  void watching.ended.then(() => (ended = true));
+  mounted.fail();
+  for (let i = 0; i < 20; i++) {
+    const answer = await client.request('POST', MAPS, configMap(`m-late-${i}`, 3000));
+    expect(answer.status).toBe(503);
+    expect(answer.object).toMatchObject({ kind: 'Status', reason: 'ServiceUnavailable' });
+    expect(answer.text).toMatch(/read-only|EROFS|I\/O error|Input\/output/i);
+    const there = await client.request('GET', `${MAPS}/${written[i]}`);
+    expect(there.status).toBe(200);
+  }
+  expect(await names(client)).toEqual(written.toSorted());
+  expect(ended).toBe(false);
+  watching.stop();
+  await server.kill();
+  mounted.repair();
+  const again = await start({ dataDir: mounted.directory });
+  expect(await names(again.client)).toEqual(written.toSorted());
+  await again.client.ok('POST', MAPS, configMap('m-after', 10));
+  again.client.close();
+  await again.server.kill();
+});
+
 /** A store of some objects, closed by force, with the revision of the last. */
 async function filled(dataDir: string): Promise<string[]> {
   const { server, client } = await start({ dataDir });
@@ -123,6 +199,39 @@ test('a file that is cut off is not opened, and not changed', async () => {
   // What is left are the two pages that say where the rest should be.
   await expect(startServerChild({ dataDir })).rejects.toThrow(/cut off|damaged|corrupt|CORRUPT|PAGE/);
   expect(statSync(file).size).toBeGreaterThanOrEqual(size);
+});
+
+test.each([
+  ['zeros', 0],
+  ['noise', 0xa5],
+])('the last page of the file is %s: told, or of no consequence, and the rest is served', async (_, filling) => {
+  const dataDir = temporary();
+  const written = await filled(dataDir);
+  const file = join(dataDir, 'store', 'data.mdb');
+  const { size } = statSync(file);
+  const handle = openSync(file, 'r+');
+  writeSync(handle, Buffer.alloc(4096, filling), 0, 4096, size - 4096);
+  closeSync(handle);
+  let outcome;
+  try {
+    outcome = await start({ dataDir });
+  } catch (error) {
+    // Refused at the start, in words, and the file is left for whoever repairs it.
+    expect(String(error)).toMatch(/cut off|damaged|corrupt|CORRUPT|PAGE/);
+    expect(statSync(file).size).toBe(size);
+    return;
+  }
+  const { server, client } = outcome;
+  const left = await names(client);
+  expect(written).toEqual(expect.arrayContaining(left));
+  for (const name of left) {
+    const answer = await client.request('GET', `${MAPS}/${name}`);
+    if (answer.status === 200) expect((answer.object['data'] as { value: string }).value).toBe('x'.repeat(3000));
+    else expect(answer.status).toBeGreaterThanOrEqual(500);
+  }
+  if (left.length < written.length) expect(server.log.join('\n')).toMatch(/damaged/);
+  const written2 = await client.request('POST', MAPS, configMap('m-new', 3000));
+  expect([201, 503]).toContain(written2.status);
 });
 
 test('a damaged page is told, never served as an object', async () => {
