@@ -11,7 +11,7 @@ import { seededRandom, VirtualClock, type SeededRandom } from '../base/virtual-c
 import type { Client } from '../client/client.ts';
 import type { InformerFactory } from '../client/informer.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
-import { secretSigner } from '../host/token-signer.ts';
+import { secretSigner } from '../host/secret-signer.ts';
 import { runSimulatedNodes } from '../kubelet/simulated-node.ts';
 import type { ContainerBehaviour } from '../kubelet/simulated-behaviour.ts';
 import { annotatedBehaviour } from '../kubelet/simulated-behaviour.ts';
@@ -23,7 +23,8 @@ import { ChangeLog } from './change-log.ts';
 import { createControlPlane, type ControlPlane } from './control-plane.ts';
 import { CLUSTER_CIDR, HISTORY, NO_CERTIFICATE, type FirstMoment } from './first-moment.ts';
 import { LOOPBACK, nodeUser } from './identities.ts';
-import { simulatedConfig, simulatedNode, podAddress, type SimulatedNode } from './simulated-nodes.ts';
+import { podAddress, simulatedConfig } from './simulated-config.ts';
+import type { simulatedNode, SimulatedNode } from './simulated-nodes.ts';
 
 /** A container about to start. */
 export interface SimulatedContainer {
@@ -73,7 +74,7 @@ export class ClusterLife {
   readonly store: MemoryStore;
   readonly log: ChangeLog;
   /** Nodes with kubelets of their own. */
-  readonly nodes: readonly SimulatedNode[];
+  nodes: readonly SimulatedNode[] = [];
   authenticator!: Authenticator;
   readonly #options: LifeOptions;
   /** Its system objects are those of the first moment: there is nothing to make. */
@@ -123,12 +124,11 @@ export class ClusterLife {
       ...(options.between ? { between: options.between } : {}),
       ...(options.controllers ? { selectControllers: options.controllers } : {}),
     });
-    const full = options.kubelet === 'full' ? options.nodes : 0;
-    this.nodes = Array.from({ length: full }, (_, index) => this.#fullNode(index));
   }
 
   async begin(): Promise<void> {
     const context = { signal: this.#abort.signal };
+    if (this.#options.kubelet === 'full') this.nodes = await this.#fullNodes();
     // As any API server that starts, one that goes on from a moment makes what is missing of the system's objects.
     await (this.#new ? this.plane.resume() : this.plane.bootstrap());
     const { nodes, kubelet, scheduler } = this.#options;
@@ -228,9 +228,15 @@ export class ClusterLife {
     this.#watch(running);
   }
 
-  #fullNode(index: number): SimulatedNode {
+  /** Only those who ask for whole kubelets load their code. */
+  async #fullNodes(): Promise<readonly SimulatedNode[]> {
+    const { simulatedNode } = await import('./simulated-nodes.ts');
+    return Array.from({ length: this.#options.nodes }, (_, index) => this.#fullNode(simulatedNode, index));
+  }
+
+  #fullNode(make: typeof simulatedNode, index: number): SimulatedNode {
     const { scenario } = this.#options;
-    return simulatedNode(
+    return make(
       {
         name: nodeName(index),
         index,

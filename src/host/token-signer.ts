@@ -1,15 +1,6 @@
 // ServiceAccount token keys on node:crypto: ES256 for EC P-256 keys, RS256 for RSA keys.
 
-import {
-  createHash,
-  createHmac,
-  createPrivateKey,
-  createPublicKey,
-  sign,
-  timingSafeEqual,
-  verify,
-  type KeyObject,
-} from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
 import type { PublicJwk, TokenKey, TokenSigner } from '../server/authn/token-keys.ts';
 
 /** `pem` is a public key. Throws for keys that are neither RSA nor EC P-256. */
@@ -35,24 +26,6 @@ export function tokenSigner(pem: string | KeyObject): TokenSigner {
   return {
     ...tokenKey(createPublicKey(key)),
     sign: (data) => sign('sha256', data, { key, ...encoding }),
-  };
-}
-
-/**
- * Signs with a shared secret (HS256): quick, and nobody else can check it. For clusters inside one process, whose tokens
- * no other party sees.
- */
-export function secretSigner(secret: Uint8Array): TokenSigner {
-  const mac = (data: Uint8Array) => createHmac('sha256', secret).update(data).digest();
-  return {
-    alg: 'HS256',
-    kid: 'secret',
-    jwk: { use: 'sig', kty: 'oct', kid: 'secret', alg: 'HS256' },
-    verify: (data, signature) => {
-      const own = mac(data);
-      return own.length === signature.length && timingSafeEqual(own, signature);
-    },
-    sign: mac,
   };
 }
 
