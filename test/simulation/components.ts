@@ -6,7 +6,7 @@ import { createInformerFactory } from '../../src/client/create-informer.ts';
 import { runLeaderElection } from '../../src/client/leader-election.ts';
 import { CONTROLLER_MANAGER, LOOPBACK, nodeUser, SCHEDULER } from '../../src/cluster/identities.ts';
 import { runControllerManager } from '../../src/cluster/run-controllers.ts';
-import { podAddress, simulatedConfig } from '../../src/cluster/simulated-nodes.ts';
+import { podAddress, simulatedConfig } from '../../src/cluster/simulated-config.ts';
 import { controllersOf } from '../../src/controllers/index.ts';
 import { runSimulatedNodes } from '../../src/kubelet/simulated-node.ts';
 import type { PodBehaviour } from '../../src/kubelet/simulated-pod.ts';
