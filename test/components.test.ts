@@ -177,6 +177,20 @@ describe.skipIf(!canRunClusters)('parts on their own', () => {
     });
   });
 
+  test('each node answers for cluster DNS, for its own pods', async () => {
+    const pods = await column('get pods -l app=web -o name');
+    expect(pods).toHaveLength(2);
+    for (const pod of pods) {
+      await eventually(`names in ${pod}`, async () => {
+        const { out } = await kubectl.run(['exec', pod, '--', 'wget', '-q', '-O', '-', 'http://web/']);
+        return out.startsWith('w');
+      });
+    }
+    const slices = 'get endpointslices -n kube-system -l kubernetes.io/service-name=kube-dns';
+    const named = await column(`${slices} -o jsonpath={.items[*].endpoints[*].hints.forNodes[0].name}`);
+    expect(named[0]?.split(' ').sort()).toEqual(machines.map((m) => m.node).sort());
+  });
+
   test('kill -9 of each part: nothing is lost', async () => {
     const ids = () => column('get pods -l app=web -o jsonpath={.items[*].status.containerStatuses[0].containerID}');
     const before = await ids();

@@ -11,6 +11,7 @@ import { sleep } from '../base/env.ts';
 import { UserError, type StepSink } from '../cli/platform.ts';
 import type { Client } from '../client/client.ts';
 import type { ClusterAccess } from '../host/kubeconfig.ts';
+import type { DnsServer } from '../host/dns-server.ts';
 import type { Listener } from '../host/listener.ts';
 import type { KubeletConfig } from '../kubelet/config.ts';
 import { chooseNodes } from './choose-nodes.ts';
@@ -22,6 +23,7 @@ import { readJoinInfo } from './join-info.ts';
 import { nodeCertificate, renewNodeCertificate, type NodeCertificate } from './node-certificate.ts';
 import { prune } from './lifecycle.ts';
 import { stopProcess } from './manager.ts';
+import { startOwnDns } from './node-dns.ts';
 import { claimSlot, networkOf, slotOf, type ClusterNetwork } from './networks.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 import { portFree } from './ports.ts';
@@ -92,9 +94,15 @@ async function runAgent(options: AgentOptions, { env, signal }: ComponentContext
     void keepIdentity({ env, nodeName, dir: paths.pki }, connection, { signal: over });
     endpoint.catch((error: unknown) => !over.aborted && env.log.error('the node has no endpoint', { error }));
   };
+  let dns: Promise<DnsServer> | undefined;
+  const onNetwork = (address: string) => {
+    void dns?.then((before) => before.close()).catch(() => {});
+    dns = startOwnDns({ env, client, nodeName, address, domain: network.dnsDomain }, { signal: over });
+    dns.catch((error: unknown) => over.aborted || env.log.error('the node does not answer for cluster DNS', { error }));
+  };
   const proxy = flags.flag('disable-kube-proxy') ? undefined : client;
   try {
-    await node.run({ kubelet: client, proxy, port, onRunning }, { signal });
+    await node.run({ kubelet: client, proxy, port, onRunning, onNetwork }, { signal });
   } finally {
     ended.abort(new Error('the agent ends'));
     await endpoint.then((listener) => listener?.close(1000)).catch(() => {});

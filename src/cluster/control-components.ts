@@ -10,6 +10,7 @@ import type { ControllerDefinition } from '../client/controller.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { certificateSigning } from '../controllers/certificate-signing.ts';
 import { controllersOf } from '../controllers/index.ts';
+import { nodeDns } from '../controllers/node-dns.ts';
 import { serviceAccountTokens } from '../controllers/service-account-tokens.ts';
 import { certificateSigner, type SigningAuthority } from '../host/csr-signer.ts';
 import { httpTransport } from '../host/http-transport.ts';
@@ -161,6 +162,7 @@ function allControllers(flags: Flags, env: Env): ControllerDefinition[] {
       ...(flags.flag('allocate-node-cidrs') ? { clusterCidr: flags.block('cluster-cidr').text } : {}),
       ...(rootCa ? { rootCa } : {}),
     }),
+    nodeDns,
     ...(authority ? [certificateSigning(certificateSigner(authority, env))] : []),
     ...(signer ? [serviceAccountTokens({ rootCa: rootCa ?? '', token })] : []),
   ];

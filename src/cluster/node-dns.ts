@@ -2,12 +2,15 @@
 // there. The Service kube-dns has it as an endpoint that serves while it terminates, which proxies use when no endpoint is
 // ready: pods of Deployment coredns answer once they run, and go on when this process is gone.
 // https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions
+// A node that joined from elsewhere has no such pods: it answers for its own.
 
 import packet from 'dns-packet';
+import { Node } from '../api/kinds/core/node.ts';
 import { EndpointSlice } from '../api/kinds/discovery/endpoint-slice.ts';
 import { sleep, type Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
+import { DNS_PORT_ANNOTATION } from '../controllers/node-dns.ts';
 import { clusterNames } from '../dns/dns.ts';
 import { DnsForwarder, nameservers } from '../host/dns-forward.ts';
 import { startDnsServer, type DnsServer } from '../host/dns-server.ts';
@@ -28,10 +31,27 @@ export interface NodeDnsOptions {
   readonly domain: string;
 }
 
-/** Resolves once it answers and the Service knows; ends with the signal. */
-export async function startNodeDns(options: NodeDnsOptions, { signal }: { signal: AbortSignal }): Promise<DnsServer> {
-  const { env, client, address, domain } = options;
-  const names = clusterNames(createInformerFactory({ client, env }, { signal }), domain);
+/** Stands in for the pods of cluster DNS. Resolves once it answers and the Service knows; ends with the signal. */
+export async function startNodeDns(options: NodeDnsOptions, context: { signal: AbortSignal }): Promise<DnsServer> {
+  const server = await serveNames(options, context);
+  await options.client.apply(EndpointSlice, sliceOf(options, server.port), { fieldManager: MANAGER, force: true });
+  return server;
+}
+
+/** Answers for its own node, with its rights, and says so on its Node: a controller makes it an endpoint of the Service. */
+export async function startOwnDns(options: NodeDnsOptions, context: { signal: AbortSignal }): Promise<DnsServer> {
+  const server = await serveNames(options, context, { namespaces: false });
+  const patch = { metadata: { annotations: { [DNS_PORT_ANNOTATION]: String(server.port) } } };
+  await options.client.patch(Node, { name: options.nodeName }, 'merge', patch);
+  return server;
+}
+
+async function serveNames(
+  { env, client, address, domain }: NodeDnsOptions,
+  { signal }: { signal: AbortSignal },
+  reads?: { readonly namespaces: boolean },
+): Promise<DnsServer> {
+  const names = clusterNames(createInformerFactory({ client, env }, { signal }), domain, reads);
   await names.synced;
   const server = await startDnsServer({
     address,
@@ -47,7 +67,6 @@ export async function startNodeDns(options: NodeDnsOptions, { signal }: { signal
     void server.close().catch((error: unknown) => env.log.warn('cannot close cluster DNS', { error }));
   if (signal.aborted) close();
   else signal.addEventListener('abort', close, { once: true });
-  await client.apply(EndpointSlice, sliceOf(options, server.port), { fieldManager: MANAGER, force: true });
   return server;
 }
 

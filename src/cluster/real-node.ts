@@ -174,6 +174,7 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
   // The node's part of the pod network is given by a controller, once the node has registered.
   informers.informer(Node, { fieldSelector: `metadata.name=${name}` }).on((own) => {
     const podCidr = own?.spec.podCIDR;
+    if (!own) address = undefined;
     if (!podCidr) return;
     pods
       .setRange({ podCidr, clusterCidr: network.podCidr, serviceCidr: network.serviceCidr })

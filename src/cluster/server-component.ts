@@ -5,14 +5,17 @@ import { X509Certificate } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../cli/platform.ts';
+import { nodeDns } from '../controllers/node-dns.ts';
 import { kubeconfigText } from '../host/kubeconfig.ts';
 import type { KeyPair } from '../host/pki.ts';
+import { applyDnsService } from './addons.ts';
 import { keepRenewed } from './certificate-renewal.ts';
 import type { ComponentContext } from './component-client.ts';
 import type { AuthorizationMode } from './control-plane.ts';
 import { electionOf } from './elect.ts';
 import { addressText, overlap, type Block, type Flags } from './flags.ts';
 import { writableFolder } from './folders.ts';
+import { LOOPBACK } from './identities.ts';
 import { dataRoot } from './paths.ts';
 import { startServer, type RunningServer, type ServerOptions } from './server.ts';
 
@@ -34,6 +37,9 @@ export async function server(flags: Flags, { env, signal }: ComponentContext): P
   } catch (error) {
     throw explained(error as Error, options);
   }
+  await applyDnsService(running.plane.clientOf(LOOPBACK, 'coracle-addons'), options.clusterDns).catch(
+    (error: unknown) => env.log.error('cluster DNS has no Service', { address: options.clusterDns, error }),
+  );
   const admin = running.pki.admin();
   const adminKubeconfig = writeAdminKubeconfig(running, dataDir, admin);
   const use = (pair: KeyPair) => void writeAdminKubeconfig(running, dataDir, pair);
@@ -42,7 +48,7 @@ export async function server(flags: Flags, { env, signal }: ComponentContext): P
   await running.ended;
 }
 
-function serverOptions(flags: Flags, env: ComponentContext['env']): ServerOptions {
+function serverOptions(flags: Flags, env: ComponentContext['env']): ServerOptions & { readonly clusterDns: string } {
   if (flags.given('etcd-servers')) {
     throw new UserError(
       '--etcd-servers does not work yet: leave it out, and objects are kept in the embedded store below --data-dir',
@@ -69,6 +75,7 @@ function serverOptions(flags: Flags, env: ComponentContext['env']): ServerOption
       enable: flags.words('enable-admission-plugins'),
       disable: flags.words('disable-admission-plugins'),
     },
+    controllers: () => [nodeDns],
     selectControllers: flags.text('controllers') ?? '*',
     signingSeconds: flags.duration('cluster-signing-duration') / 1000,
     scheduler: !flags.flag('disable-scheduler'),

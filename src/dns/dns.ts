@@ -15,10 +15,15 @@ export interface ClusterNames {
   ask(question: { readonly name: string; readonly type: string }): DnsAnswer;
 }
 
-export function clusterNames(informers: InformerFactory, domain: string): ClusterNames {
+/** `namespaces` false: who asks may not read them, and any may be there (it matters for names of pods alone). */
+export function clusterNames(
+  informers: InformerFactory,
+  domain: string,
+  { namespaces: known = true }: { readonly namespaces?: boolean } = {},
+): ClusterNames {
   const services = informers.informer(Service);
   const slices = informers.informer(EndpointSlice);
-  const namespaces = informers.informer(Namespace);
+  const namespaces = known ? informers.informer(Namespace) : undefined;
   services.addIndex(BY_IP, (s) => s.spec.clusterIPs ?? []);
   slices.addIndex(BY_IP, (s) => [...new Set((s.endpoints ?? []).flatMap((e) => e.addresses))]);
   slices.addIndex(BY_SERVICE, (s) => {
@@ -28,12 +33,12 @@ export function clusterNames(informers: InformerFactory, domain: string): Cluste
   const view: DnsView = {
     service: (namespace, name) => services.get(`${namespace}/${name}`),
     slices: (namespace, service) => slices.byIndex(BY_SERVICE, `${namespace}/${service}`),
-    hasNamespace: (namespace) => namespaces.get(namespace) !== undefined,
+    hasNamespace: (namespace) => !namespaces || namespaces.get(namespace) !== undefined,
     servicesByIp: (ip) => services.byIndex(BY_IP, ip),
     slicesByIp: (ip) => slices.byIndex(BY_IP, ip),
   };
   return {
-    synced: Promise.all([services.synced, slices.synced, namespaces.synced]).then(() => undefined),
+    synced: Promise.all([services.synced, slices.synced, namespaces?.synced]).then(() => undefined),
     ask: (question) => answer(question, domain, view),
   };
 }
