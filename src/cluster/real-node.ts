@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { StatusError } from '../api/errors.ts';
 import type { NodeApi } from '../api/node-api.ts';
 import { Node } from '../api/kinds/core/node.ts';
-import type { Env } from '../base/env.ts';
+import { sleep, type Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { gatewayOf, podNetwork, type PodNetwork } from '../host/cni.ts';
@@ -134,6 +134,9 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
   };
 }
 
+/** Milliseconds; then the next regular look at the node tells. */
+const NETWORK_PATIENCE = 5_000;
+
 const memoryDirectory = (paths: ClusterPaths) => join(paths.kubelet, 'memory');
 
 /** A NodeApi that is there before the kubelet is. */
@@ -178,11 +181,12 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
     if (!podCidr) return;
     pods
       .setRange({ podCidr, clusterCidr: network.podCidr, serviceCidr: network.serviceCidr })
+      .then(() => networkSeen(containerd, kubeletEnv, signal))
       .then(() => {
         running?.checkNode();
         if (address !== gatewayOf(podCidr)) run.onNetwork?.((address = gatewayOf(podCidr)));
       })
-      .catch((error: unknown) => kubeletEnv.log.error('cannot set up the pod network', { error }));
+      .catch((error: unknown) => signal.aborted || kubeletEnv.log.error('cannot set up the pod network', { error }));
   });
   const config = nodeConfig(node, run.port);
   const host = kubeletHost({ rootDirectory: paths.kubelet, containerdSocket: containerd.paths.socket });
@@ -199,6 +203,12 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
     runPodRoutes({ env, informers, nodeName: name, sink: routes }, { signal }),
     run.proxy && runServiceProxy(node, run.proxy, { signal }),
   ]);
+}
+
+/** containerd watches for the network's configuration: a look at the node before that finds it not ready for ten seconds. */
+async function networkSeen({ runtime }: NodeContainerd, env: Env, signal: AbortSignal): Promise<void> {
+  const deadline = env.clock.monotonic() + NETWORK_PATIENCE;
+  while (!(await runtime.info()).networkReady && env.clock.monotonic() < deadline) await sleep(env, 5, { signal });
 }
 
 function runServiceProxy({ options, name }: StartedNode, client: Client, context: { signal: AbortSignal }) {
