@@ -19,7 +19,19 @@ export interface Logger {
   error(message: string, fields?: LogFields): void;
   /** A logger whose records carry this component name and these fields. */
   child(component: string, fields?: LogFields): Logger;
+  /** What is written, by it and all its children, from the next line on; absent where nothing is. */
+  readonly levels?: LogLevels;
 }
+
+/** May be changed at any time. */
+export interface LogLevels {
+  /** Of components that are not named. */
+  level: LogLevel;
+  readonly components: Map<string, LogLevel>;
+}
+
+/** Whether a line of one level is to be seen where `least` is asked for. */
+export const atLeast = (level: LogLevel, least: LogLevel) => ORDER[level] >= ORDER[least];
 
 export interface LoggerOptions {
   readonly sink: (record: LogRecord) => void;
@@ -42,17 +54,22 @@ export function parseLogLevels(text: string): Record<string, LogLevel> {
 }
 
 export function createLogger(options: LoggerOptions, component = 'coracle', fields: LogFields = {}): Logger {
-  const least = ORDER[options.levels?.[component] ?? options.level ?? 'info'];
+  const { sink, level = 'info', levels = {} } = options;
+  return loggerOf(sink, { level, components: new Map(Object.entries(levels)) }, component, fields);
+}
+
+function loggerOf(sink: LoggerOptions['sink'], levels: LogLevels, component: string, fields: LogFields): Logger {
   const write = (level: LogLevel) => (message: string, more?: LogFields) => {
-    if (ORDER[level] >= least)
-      options.sink({ level, component, message, fields: more ? { ...fields, ...more } : fields });
+    if (ORDER[level] >= ORDER[levels.components.get(component) ?? levels.level])
+      sink({ level, component, message, fields: more ? { ...fields, ...more } : fields });
   };
   return {
     debug: write('debug'),
     info: write('info'),
     warn: write('warn'),
     error: write('error'),
-    child: (name, more) => createLogger(options, name, more ? { ...fields, ...more } : fields),
+    child: (name, more) => loggerOf(sink, levels, name, more ? { ...fields, ...more } : fields),
+    levels,
   };
 }
 

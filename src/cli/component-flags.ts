@@ -34,6 +34,7 @@ const COMMON = flags(`
 kubeconfig file: how to reach the API server; coracle kubeconfig prints one
 v level 2: log verbosity, 4 and more is debug
 log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
+logging-format format: text or json (default: text on a terminal, else json)
 tracing-config-file file: a TracingConfiguration: where traces are sent, as OTLP over HTTP
 `);
 
@@ -87,6 +88,7 @@ leader-elect bool false: run controllers and scheduler only while leading, besid
 etcd-servers urls: not supported yet: objects are kept in the embedded store
 v level 2: log verbosity, 4 and more is debug
 log-levels pairs: log levels of single components, like kubelet=debug,apiserver=warn
+logging-format format: text or json (default: text on a terminal, else json)
 tracing-config-file file: a TracingConfiguration: where traces are sent, as OTLP over HTTP
 `),
   },

@@ -1,6 +1,7 @@
 // How the command line shows things: steps as they happen, status and image tables.
 
 import pc from 'picocolors';
+import { humanDuration } from '../api/human-duration.ts';
 import type { ClusterStatus, ImageInfo, Step, StepSink } from './platform.ts';
 
 export interface Terminal {
@@ -47,11 +48,31 @@ export function printStatus(status: ClusterStatus, terminal: Terminal): void {
   if (status.state === 'running' || status.state === 'starting') {
     rows.push(['server', status.server], ['process', `${status.pid}, ${megabytes(status.residentBytes)} resident`]);
   }
-  rows.push(...(status.figures ?? []).map((row) => [...row]));
+  if (status.startedAt > 0) rows.push(['started', `${humanDuration(status.now - status.startedAt)} ago`]);
+  rows.push(...stateRows(status), ...(status.figures ?? []).map((row) => [...row]));
   terminal.out(table(rows));
   for (const c of status.components) {
     terminal.out(`  ${c.healthy ? pc.green('ok ') : pc.red('bad')} ${c.name}${c.message ? `: ${c.message}` : ''}\n`);
   }
+}
+
+function stateRows({ workload, certificates, now }: ClusterStatus): string[][] {
+  const rows: string[][] = [];
+  const told = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts)
+      .map(([state, n]) => `${n} ${state}`)
+      .join(', ') || 'none';
+  if (workload) {
+    rows.push(['nodes', told(workload.nodes)]);
+    rows.push(['pods', `${told(workload.pods)}; ${workload.restarts} restarts`]);
+  }
+  const [first] = certificates ?? [];
+  if (first) {
+    const left = Date.parse(first.notAfter) - now;
+    const when = left > 0 ? `ends in ${humanDuration(left)}` : 'HAS ENDED';
+    rows.push(['certificates', `${certificates!.length}; ${first.name} ${when} (${first.notAfter.slice(0, 10)})`]);
+  }
+  return rows;
 }
 
 export function printImages(images: readonly ImageInfo[], terminal: Terminal): void {

@@ -2,6 +2,7 @@
 // src/cluster implements it; the commands only parse, call and print.
 
 import type { ChangeLife } from '../base/change-life.ts';
+import type { LogLevel } from '../base/log.ts';
 
 export type NodesMode = 'auto' | 'real' | 'simulated';
 
@@ -34,8 +35,18 @@ export interface ClusterStatus {
   readonly pid: number;
   /** Milliseconds since the epoch; 0 when stopped. */
   readonly startedAt: number;
+  /** When this was asked, in milliseconds since the epoch. */
+  readonly now: number;
   readonly residentBytes: number;
   readonly components: readonly { readonly name: string; readonly healthy: boolean; readonly message: string }[];
+  /** Of a running cluster: how many nodes and pods are in which state, as kubectl calls it; restarts of all containers. */
+  readonly workload?: {
+    readonly nodes: Readonly<Record<string, number>>;
+    readonly pods: Readonly<Record<string, number>>;
+    readonly restarts: number;
+  };
+  /** The first to end first; `notAfter` is RFC 3339. */
+  readonly certificates?: readonly { readonly name: string; readonly notAfter: string }[];
   /** Figures of a running cluster, by name. */
   readonly figures?: readonly (readonly [name: string, text: string])[];
 }
@@ -92,6 +103,15 @@ export interface ImageInfo {
   readonly size: number;
 }
 
+export interface LogOptions {
+  /** One component's lines only. */
+  readonly component: string | undefined;
+  /** Lines of this level and worse. */
+  readonly level: LogLevel | undefined;
+  readonly follow: boolean;
+  readonly tail: number | undefined;
+}
+
 export interface Platform {
   readonly version: { readonly coracle: string; readonly kubernetes: string };
   /** Starts a cluster; an abort takes back what was begun. */
@@ -113,7 +133,7 @@ export interface Platform {
   /** Writes a component's log lines; ends with the file unless `follow`. */
   logs(
     cluster: ClusterSelector,
-    options: { readonly component: string | undefined; readonly follow: boolean; readonly tail: number | undefined },
+    options: LogOptions,
     write: (line: string) => void,
     context: { signal: AbortSignal },
   ): Promise<void>;

@@ -1,5 +1,6 @@
 // The command line `coracle`: every command in one table of commander definitions; the work is the Platform's.
 
+import type { LogLevel } from '../base/log.ts';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseLogLevels } from '../base/log.ts';
 import { componentFlags } from './component-flags.ts';
@@ -189,11 +190,17 @@ function lookCommands(program: Command, platform: Platform, terminal: Terminal, 
     .addOption(dataDirOption())
     .option('-f, --follow', 'go on as lines arrive')
     .option('--tail <n>', 'only the last lines', count)
-    .addHelpText('after', '\nExamples:\n  coracle logs\n  coracle logs kubelet -f')
-    .action((component: string | undefined, flags: Selected & { follow?: boolean; tail?: number }) =>
+    .addOption(
+      new Option('--level <level>', 'only lines of this level and worse').choices(['debug', 'info', 'warn', 'error']),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  coracle logs\n  coracle logs kubelet -f\n  coracle logs --level warn --tail 20',
+    )
+    .action((component: string | undefined, flags: Selected & { follow?: boolean; tail?: number; level?: LogLevel }) =>
       platform.logs(
         selectorOf(flags),
-        { component, follow: flags.follow ?? false, tail: flags.tail },
+        { component, level: flags.level, follow: flags.follow ?? false, tail: flags.tail },
         (line) => terminal.out(`${line}\n`),
         { signal },
       ),

@@ -20,6 +20,7 @@ import { Discovery } from '../server/discovery.ts';
 import { discoveryHandler, openApiHandler } from '../server/discovery-handler.ts';
 import { healthHandler } from '../server/health.ts';
 import { createHttpHandler } from '../server/http.ts';
+import { logFlagsHandlers } from '../server/log-flags.ts';
 import { metricsHandler } from '../server/metrics-handler.ts';
 import type { PathHandler } from '../server/http-exchange.ts';
 import { OpenApi } from '../server/openapi.ts';
@@ -131,6 +132,7 @@ export class ApiFront {
       ),
       metricsHandler(metrics),
       ...(this.#options.env.tracer ? [tracesHandler(this.#options.env.tracer, server.kinds)] : []),
+      ...(this.#options.env.log.levels ? logFlagsHandlers(this.#options.env.log.levels) : []),
       versionHandler(versionInfo()),
       discoveryHandler(new Discovery(server.kinds)),
       openApiHandler(openApi),

@@ -2,7 +2,8 @@
 
 import { createReadStream, existsSync, readFileSync, watch } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { UserError, type ClusterSelector } from '../cli/platform.ts';
+import { UserError, type ClusterSelector, type LogOptions } from '../cli/platform.ts';
+import { atLeast, type LogLevel } from '../base/log.ts';
 import { readable, type LogLine } from '../host/log-sink.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 
@@ -10,24 +11,25 @@ import { pathsOf, type ClusterPaths } from './paths.ts';
 export function lastWords(paths: ClusterPaths): string {
   const lines = existsSync(paths.logFile) ? readFileSync(paths.logFile, 'utf8').trim().split('\n') : [];
   const last = lines.at(-1) || 'it left no log';
-  return `${(show(last, undefined) ?? last).split('\n')[0]!.slice(0, 300)} (see ${paths.logFile})`;
+  return `${(show(last, { component: undefined, level: undefined }) ?? last).split('\n')[0]!.slice(0, 300)} (see ${paths.logFile})`;
 }
 
-function show(text: string, component: string | undefined): string | undefined {
+function show(text: string, { component, level }: Pick<LogOptions, 'component' | 'level'>): string | undefined {
   let line: LogLine;
   try {
     line = JSON.parse(text) as LogLine;
   } catch {
-    return component ? undefined : text;
+    return component || level ? undefined : text;
   }
   if (component && line.component !== component) return undefined;
+  if (level && !atLeast(line.level as LogLevel, level)) return undefined;
   return readable(line);
 }
 
 /** Writes the log's lines, a component's alone when it is named; ends with the file unless it follows. */
 export async function writeLogs(
   cluster: ClusterSelector,
-  options: { readonly component: string | undefined; readonly follow: boolean; readonly tail: number | undefined },
+  options: LogOptions,
   write: (line: string) => void,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
@@ -40,7 +42,7 @@ export async function writeLogs(
     const stream = createReadStream(paths.logFile, { start: position });
     stream.on('data', (chunk) => (position += chunk.length));
     for await (const text of createInterface({ input: stream, crlfDelay: Infinity })) {
-      const line = show(text, options.component);
+      const line = show(text, options);
       if (line !== undefined) each(line);
     }
   };

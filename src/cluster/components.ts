@@ -30,9 +30,7 @@ export async function runComponent(
   const defaults = componentFlags[name].flags.flatMap((f) => (f.default === undefined ? [] : [[f.name, f.default]]));
   const flags = new Flags(values, Object.fromEntries(defaults) as FlagValues);
   const level = flags.count('v', 0, 10) >= 4 ? 'debug' : 'info';
-  const base = realEnv(
-    createLogger({ level, levels: levelsOf(flags), sink: logSink(2, process.stderr.isTTY ? 'text' : 'json') }),
-  );
+  const base = realEnv(createLogger({ level, levels: levelsOf(flags), sink: logSink(2, formatOf(flags)) }));
   const env = { ...base, metrics: new Metrics(), tracer: new Tracer(base) };
   const flush = exportSpans(env, tracingFile(flags) ?? tracingEnvironment(process.env));
   const run = await PARTS[name]();
@@ -47,6 +45,12 @@ export async function runComponent(
     await flush();
     clearInterval(alive);
   }
+}
+
+/** Text on a terminal, JSON where something reads, unless told. */
+function formatOf(flags: Flags): 'text' | 'json' {
+  if (!flags.text('logging-format')) return process.stderr.isTTY ? 'text' : 'json';
+  return flags.oneOf('logging-format', ['text', 'json']);
 }
 
 function levelsOf(flags: Flags): Readonly<Record<string, LogLevel>> {

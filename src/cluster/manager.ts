@@ -143,6 +143,7 @@ export async function statusOf(
     dataDir: paths.data,
     pid: running?.pid ?? 0,
     startedAt: running?.startedAt ?? 0,
+    now: Date.now(),
     residentBytes: running ? residentBytes(running.pid) : 0,
     components: running ? await health(running) : [],
   };

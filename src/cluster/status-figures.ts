@@ -1,4 +1,4 @@
-// The figures of `coracle status`: what a running cluster's /metrics says, in a few lines.
+// `coracle status`: what a running cluster's /metrics says, in a few lines; its nodes, pods and certificates.
 
 import type { Env } from '../base/env.ts';
 import { metricsSummary } from '../cli/metrics-summary.ts';
@@ -9,6 +9,7 @@ import { clusterHealth } from './cluster-health.ts';
 import { commandEnv } from './command-env.ts';
 import { statusOf } from './manager.ts';
 import { pathsOf } from './paths.ts';
+import { certificatesIn, workloadOf } from './status-objects.ts';
 
 /** The whole of `coracle status`. */
 export async function clusterStatus(cluster: ClusterSelector): Promise<ClusterStatus> {
@@ -18,14 +19,16 @@ export async function clusterStatus(cluster: ClusterSelector): Promise<ClusterSt
 /** Without figures when the cluster does not run or does not answer: its health says why. */
 async function withFigures(status: ClusterStatus, env: Env): Promise<ClusterStatus> {
   if (status.state !== 'running') return status;
-  const { adminKubeconfig } = pathsOf({ name: status.name, dataDir: status.dataDir });
+  const { adminKubeconfig, pki } = pathsOf({ name: status.name, dataDir: status.dataDir });
   const transport = httpTransport({ env, ...readKubeconfig([adminKubeconfig]).access() });
   try {
-    const { status: code, body } = await transport.raw(
-      { method: 'GET', target: '/metrics', headers: {} },
-      { signal: AbortSignal.timeout(2000) },
-    );
-    return code === 200 ? { ...status, figures: metricsSummary(body.toString()) } : status;
+    const [{ status: code, body }, workload] = await Promise.all([
+      transport.raw({ method: 'GET', target: '/metrics', headers: {} }, { signal: AbortSignal.timeout(2000) }),
+      workloadOf(transport),
+    ]);
+    const certificates = certificatesIn(pki);
+    const figures = code === 200 ? { figures: metricsSummary(body.toString()) } : {};
+    return { ...status, workload, certificates, ...figures };
   } catch (error) {
     env.log.debug('no figures', { error: (error as Error).message });
     return status;
