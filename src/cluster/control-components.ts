@@ -13,6 +13,7 @@ import { controllersOf } from '../controllers/index.ts';
 import { nodeDns } from '../controllers/node-dns.ts';
 import { serviceAccountTokens } from '../controllers/service-account-tokens.ts';
 import { certificateSigner, type SigningAuthority } from '../host/csr-signer.ts';
+import { HealthPorts } from '../host/health-ports.ts';
 import { httpTransport } from '../host/http-transport.ts';
 import { NftablesSink } from '../host/nftables.ts';
 import { tokenSigner } from '../host/token-signer.ts';
@@ -96,7 +97,8 @@ export async function proxy(flags: Flags, context: ComponentContext): Promise<vo
     let healthy = true;
     const endpoints = await openProxyEndpoints(env, flags, () => healthy);
     try {
-      await runProxy({ env, informers, nodeName, sink, synced: (ok) => (healthy = ok) }, { signal });
+      const health = new HealthPorts({ warn: (message) => log.warn(message) });
+      await runProxy({ env, informers, nodeName, sink, health, synced: (ok) => (healthy = ok) }, { signal });
     } finally {
       await endpoints.close();
     }

@@ -10,6 +10,7 @@ import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { gatewayOf, podNetwork, type PodNetwork } from '../host/cni.ts';
 import { startContainerd, type NodeContainerd } from '../host/containerd/start.ts';
+import { HealthPorts } from '../host/health-ports.ts';
 import { kubeletHost, prepareMemoryDirectory } from '../host/kubelet-host.ts';
 import type { LeftoverOptions } from '../host/leftovers.ts';
 import { KernelRoutes } from '../host/kernel-routes.ts';
@@ -214,7 +215,9 @@ async function networkSeen({ runtime }: NodeContainerd, env: Env, signal: AbortS
 function runServiceProxy({ options, name }: StartedNode, client: Client, context: { signal: AbortSignal }) {
   const { env, network } = options;
   const informers = createInformerFactory({ client, env }, context);
-  return runProxy({ env, informers, nodeName: name, sink: servicesSink(env, network) }, context);
+  const log = env.log.child('proxy');
+  const health = new HealthPorts({ warn: (message) => log.warn(message) });
+  return runProxy({ env, informers, nodeName: name, sink: servicesSink(env, network), health }, context);
 }
 
 function nodeConfig({ options, name, parts }: StartedNode, port: number): KubeletConfig {

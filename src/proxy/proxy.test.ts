@@ -5,6 +5,7 @@ import { Service } from '../api/kinds/core/service.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { PROXY } from '../cluster/identities.ts';
 import { TestCluster } from '../cluster/testing.ts';
+import type { HealthCheck } from './health-checks.ts';
 import { runProxy } from './proxy.ts';
 import { frontendKey, type Rule, type RuleChange, type RuleSink } from './rule-set.ts';
 
@@ -54,6 +55,8 @@ let cluster: TestCluster;
 let sink: MemorySink;
 let stop: AbortController;
 let running: Promise<void>;
+/** What load balancers are told on node-1. */
+const checks = new Map<string, HealthCheck>();
 const syncs: { rules: number; changes: number }[] = [];
 
 beforeEach(async () => {
@@ -64,8 +67,13 @@ beforeEach(async () => {
   // As the proxy's own identity: its role must allow what it does.
   const informers = createInformerFactory({ client: cluster.clientFor(PROXY), env }, { signal: stop.signal });
   syncs.length = 0;
+  checks.clear();
+  const health = {
+    set: (key: string, check: HealthCheck | undefined) => void (check ? checks.set(key, check) : checks.delete(key)),
+    close: () => Promise.resolve(checks.clear()),
+  };
   const observe = (sync: { rules: number; changes: number }) => void syncs.push(sync);
-  running = runProxy({ env, informers, nodeName: 'node-1', sink, observe }, { signal: stop.signal });
+  running = runProxy({ env, informers, nodeName: 'node-1', sink, health, observe }, { signal: stop.signal });
 });
 afterEach(async () => {
   stop.abort();
@@ -188,4 +196,17 @@ test('a node that learns its zone prefers it', async () => {
   await cluster.client.patch(Service, ref, 'merge', { spec: { trafficDistribution: null } });
   await cluster.settle();
   expect(sink.to(VIP)).toBe(2);
+});
+
+test('load balancers are told how many pods of a Service run here, while its traffic is for local pods', async () => {
+  await serve({ type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 31_000 });
+  const told = () => checks.get('default/web');
+  expect(told()).toEqual({ port: 31_000, namespace: 'default', name: 'web', localEndpoints: 0 });
+  await deploy(4);
+  expect(told()?.localEndpoints).toBe(2);
+  await cluster.client.patch(Service, ref, 'merge', {
+    spec: { externalTrafficPolicy: 'Cluster', healthCheckNodePort: null },
+  });
+  await cluster.settle();
+  expect(told()).toBeUndefined();
 });

@@ -10,6 +10,7 @@ import type { InformerFactory, Lister } from '../client/informer.ts';
 import { FrontendClaims } from './frontend-claims.ts';
 import { ProxyMetrics } from './proxy-metrics.ts';
 import { proxySpans } from './proxy-spans.ts';
+import { planHealthCheck, type HealthSink } from './health-checks.ts';
 import { keepSlots, planService, type ProxyNode } from './plan.ts';
 import { frontendKey, type Rule, type RuleChange, type RuleSink } from './rule-set.ts';
 
@@ -18,6 +19,8 @@ export interface ProxyOptions {
   readonly informers: InformerFactory;
   readonly nodeName: string;
   readonly sink: RuleSink;
+  /** For Services with a `healthCheckNodePort`: without it nobody answers there. */
+  readonly health?: HealthSink;
   /** Told after every transaction: how many rules there are and how long it took, in milliseconds. */
   readonly observe?: (sync: { readonly rules: number; readonly changes: number; readonly ms: number }) => void;
   /** Told whether the kernel has what it should, after every look and every failure. */
@@ -111,7 +114,7 @@ class ServiceProxy {
       this.#wake = undefined;
     }
     for (const unsubscribe of stop) unsubscribe();
-    await this.#options.sink.close();
+    await Promise.all([this.#options.sink.close(), this.#options.health?.close()]);
   }
 
   /** Wakes the loop at intervals of `ms` until the signal aborts; what it returns starts the interval anew. */
@@ -186,7 +189,9 @@ class ServiceProxy {
   #plan(key: string, { services, slices }: Sources): RuleChange[] {
     const before = this.#rules.get(key) ?? new Map<string, Rule>();
     const service = services.get(key);
-    const planned = service ? planService(service, slices.byIndex(BY_SERVICE, key), this.#node) : [];
+    const own = slices.byIndex(BY_SERVICE, key);
+    const planned = service ? planService(service, own, this.#node) : [];
+    this.#options.health?.set(key, service && planHealthCheck(service, own, this.#node.name));
     const after = new Map<string, Rule>();
     const { owned, lost, freed } = this.#claims.claim(
       key,
