@@ -77,3 +77,43 @@ test.each(['tcp', 'tls'] as const)(
     for (const one of busy) expect(await ask('/', one)).toBe(204);
   },
 );
+
+test('a connection without requests is closed after a while, one that waits for something is not', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'coracle-idle-'));
+  cleanups.push(() => rmSync(dir, { recursive: true }));
+  const env = realEnv();
+  const pki = new Pki(dir, env);
+  const { cert, key } = pki.apiServer(['127.0.0.1']);
+  const ends: (() => void)[] = [];
+  const listener = await listen({
+    env,
+    host: '127.0.0.1',
+    port: 0,
+    cert,
+    key,
+    clientCa: pki.ca,
+    idleAfter: 150,
+    handler: (exchange) => {
+      const writer = exchange.begin(200, {});
+      writer.write(Buffer.from('begun'));
+      ends.push(() => writer.end());
+    },
+  });
+  cleanups.push(() => listener.close());
+  const opened = () => {
+    const made = connectHttp2(`https://127.0.0.1:${listener.port}`, { ca: pki.ca });
+    made.on('error', () => {});
+    cleanups.push(() => made.destroy());
+    return made;
+  };
+  const [idle, waiting] = [opened(), opened()];
+  const stream = waiting.request({ ':path': '/' });
+  await new Promise((resolve) => stream.resume().once('response', resolve));
+  await new Promise((resolve) => idle.once('close', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  expect(waiting.closed || waiting.destroyed).toBe(false);
+  // Once it has nothing to wait for, it goes as well.
+  const closed = new Promise((resolve) => waiting.once('close', resolve));
+  ends[0]!();
+  await closed;
+});

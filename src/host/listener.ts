@@ -34,6 +34,8 @@ export interface ListenerOptions {
   readonly handler: (exchange: HttpExchange) => void | Promise<void>;
   /** Beyond this many connections, those that do nothing are closed (connection-limit.ts); 10,000 unless told. */
   readonly maxConnections?: number;
+  /** Milliseconds without a request after which a connection is closed; 90,000 unless told. */
+  readonly idleAfter?: number;
   /** Requests under way on one HTTP/2 connection; 1,000 unless told. */
   readonly maxStreams?: number;
 }
@@ -68,7 +70,10 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     sessions.add(session);
     session.on('error', (error) => env.log.debug('HTTP/2 session failed', { error: error.message }));
     session.once('close', () => sessions.delete(session));
-    session.setTimeout(IDLE, () => closeIfIdle(session));
+    const idleAfter = options.idleAfter ?? IDLE;
+    session.setTimeout(idleAfter);
+    // Once it has fired, the timer wants to be set again.
+    session.on('timeout', () => (streams.get(session) ? session.setTimeout(idleAfter) : session.close()));
   });
   // Asking for `request` (HTTP/1.1) also turns on Node's compatibility layer for HTTP/2: take that off again.
   server.on('request', (request, response) => {
@@ -119,10 +124,6 @@ const SLOWEST_HEAD = 32_000;
 
 /** Requests under way. */
 const streams = new WeakMap<Http2Session, number>();
-
-function closeIfIdle(session: Http2Session): void {
-  if (!streams.get(session)) session.close();
-}
 
 function makeServer(options: ListenerOptions): Http2SecureServer {
   // For HTTP/1.1; Node's types do not know that it counts here.
