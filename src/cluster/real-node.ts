@@ -6,6 +6,7 @@ import { StatusError } from '../api/errors.ts';
 import type { NodeApi } from '../api/node-api.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { sleep, type Env } from '../base/env.ts';
+import { Metrics } from '../base/metrics.ts';
 import type { Client } from '../client/client.ts';
 import { createInformerFactory } from '../client/create-informer.ts';
 import { gatewayOf, podNetwork, type PodNetwork } from '../host/cni.ts';
@@ -17,18 +18,23 @@ import { KernelRoutes } from '../host/kernel-routes.ts';
 import type { Listener } from '../host/listener.ts';
 import { NftablesSink } from '../host/nftables.ts';
 import { nodeAccess } from '../host/node-access.ts';
-import { serveNodeApi } from '../host/node-api-server.ts';
+import { serveNodeApi, type NodePage, type NodePages } from '../host/node-api-server.ts';
+import { processMetrics } from '../host/process-metrics.ts';
 import { headerInflater } from '../host/spdy-headers.ts';
 import { tearDownNode, type NodeParts } from '../host/node-teardown.ts';
 import { kubeletConfig, type KubeletConfig } from '../kubelet/config.ts';
 import { runKubelet, type KubeletPods } from '../kubelet/kubelet.ts';
+import { KubeletMetrics } from '../kubelet/kubelet-metrics.ts';
 import { createNodeApi } from '../kubelet/node-api.ts';
+import { resourceMetrics, type ResourceSources } from '../kubelet/resource-metrics.ts';
 import { runPodRoutes } from '../proxy/pod-routes.ts';
 import { runProxy } from '../proxy/proxy.ts';
 import { streamHandler } from '../server/streams/handler.ts';
 import { KUBERNETES_VERSION } from './kubernetes-version.ts';
 import type { ClusterNetwork } from './networks.ts';
 import { sysctlClaims, type ClusterPaths } from './paths.ts';
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface RealNodeOptions {
   readonly env: Env;
@@ -94,6 +100,8 @@ export interface RealNode {
   readonly containerd: NodeContainerd;
   /** Fails with ServiceUnavailable until the kubelet runs. */
   readonly api: NodeApi;
+  /** What its endpoint tells besides, by path. */
+  readonly pages: NodePages;
   /** Runs kubelet, proxy and routes until the signal aborts; the containers go on. */
   run(options: RunNodeOptions, context: { signal: AbortSignal }): Promise<void>;
 }
@@ -127,11 +135,19 @@ export async function startRealNode(options: RealNodeOptions): Promise<RealNode>
   await prepareMemoryDirectory(memoryDirectory(paths));
   const name = options.config?.nodeName ?? realNodeName();
   const { api, provide } = lateNodeApi(name);
+  const metrics = new Metrics();
+  processMetrics(metrics);
+  const resources = lateResources(name);
   return {
     name,
     containerd,
     api,
-    run: (run, context) => runNode({ options, name, containerd, pods, provide, parts }, run, context),
+    pages: new Map<string, () => NodePage | Promise<NodePage>>([
+      ['/metrics', () => ({ contentType: METRICS_TYPE, text: metrics.text() })],
+      ['/metrics/resource', async () => ({ contentType: METRICS_TYPE, text: await resources.read() })],
+    ]),
+    run: (run, context) =>
+      runNode({ options, name, containerd, pods, provide, parts, metrics, resources }, run, context),
   };
 }
 
@@ -144,7 +160,7 @@ const memoryDirectory = (paths: ClusterPaths) => join(paths.kubelet, 'memory');
 function lateNodeApi(name: string): { readonly api: NodeApi; provide(api: NodeApi): void } {
   let real: NodeApi | undefined;
   const now = (): NodeApi => {
-    if (!real) throw new StatusError('ServiceUnavailable', `the kubelet of node ${JSON.stringify(name)} is starting`);
+    if (!real) throw starting(name);
     return real;
   };
   return {
@@ -159,6 +175,21 @@ function lateNodeApi(name: string): { readonly api: NodeApi; provide(api: NodeAp
   };
 }
 
+/** Who uses how much, from the moment on that the kubelet knows. */
+function lateResources(name: string) {
+  let sources: ResourceSources | undefined;
+  return {
+    provide: (all: ResourceSources) => void (sources = all),
+    async read(): Promise<string> {
+      if (!sources) throw starting(name);
+      return resourceMetrics(sources);
+    },
+  };
+}
+
+const starting = (name: string) =>
+  new StatusError('ServiceUnavailable', `the kubelet of node ${JSON.stringify(name)} is starting`);
+
 interface StartedNode {
   readonly options: RealNodeOptions;
   readonly name: string;
@@ -166,10 +197,12 @@ interface StartedNode {
   readonly pods: PodNetwork;
   readonly provide: (api: NodeApi) => void;
   readonly parts: NodeParts;
+  readonly metrics: Metrics;
+  readonly resources: ReturnType<typeof lateResources>;
 }
 
 async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { signal: AbortSignal }): Promise<void> {
-  const { options, name, containerd, pods, provide } = node;
+  const { options, name, containerd, pods, provide, resources } = node;
   const { env, network, paths } = options;
   const kubeletEnv = { ...env, log: env.log.child('kubelet') };
   const informers = createInformerFactory({ client: run.kubelet, env: kubeletEnv }, { signal });
@@ -191,10 +224,13 @@ async function runNode(node: StartedNode, run: RunNodeOptions, { signal }: { sig
   });
   const config = nodeConfig(node, run.port);
   const host = kubeletHost({ rootDirectory: paths.kubelet, containerdSocket: containerd.paths.socket });
-  const deps = { client: run.kubelet, env: kubeletEnv, config, runtime: containerd.runtime, host, informers };
+  const metrics = new KubeletMetrics(node.metrics, name);
+  const runtime = metrics.counted(containerd.runtime, env.clock);
+  const deps = { client: run.kubelet, env: kubeletEnv, config, runtime, host, informers, metrics };
   const onPods = (kubeletPods: KubeletPods) => {
     running = kubeletPods;
     provide(createNodeApi({ ...deps, pods: kubeletPods }));
+    resources.provide({ pods: kubeletPods, runtime, host });
     kubeletPods.checkNode();
     run.onRunning?.();
   };
@@ -239,7 +275,7 @@ function nodeConfig({ options, name, parts }: StartedNode, port: number): Kubele
 
 export interface NodeEndpointOptions {
   readonly env: Env;
-  readonly node: Pick<RealNode, 'name' | 'api'>;
+  readonly node: Pick<RealNode, 'name' | 'api' | 'pages'>;
   /** The kubelet's: asked who may do what. */
   readonly client: Client;
   readonly host?: string | undefined;
@@ -257,6 +293,7 @@ export function openNodeEndpoint(options: NodeEndpointOptions): Promise<Listener
   return serveNodeApi({
     env,
     node: node.api,
+    pages: node.pages,
     access: nodeAccess({ env, nodeName: node.name, client }),
     streams: streamHandler({ env, inflater: headerInflater }),
     ...(host ? { host } : {}),

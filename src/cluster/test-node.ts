@@ -12,6 +12,7 @@ import { createTestServer, type TestServer } from './test-server.ts';
 import { kubeletConfig, type KubeletConfig } from '../kubelet/config.ts';
 import type { HostProber } from '../kubelet/host.ts';
 import { runKubelet, type KubeletPods } from '../kubelet/kubelet.ts';
+import type { KubeletMetrics } from '../kubelet/kubelet-metrics.ts';
 import { MemoryHost } from '../kubelet/memory-host.ts';
 import { SimulatedRuntime, type SimulatedRuntimeOptions } from '../kubelet/simulated-runtime.ts';
 
@@ -22,6 +23,7 @@ export interface TestNodeOptions {
   readonly config?: Partial<KubeletConfig>;
   readonly host?: MemoryHost;
   readonly prober?: HostProber;
+  readonly metrics?: KubeletMetrics;
 }
 
 export interface PodInBrief extends Partial<Omit<PodSpec, 'containers'>> {
@@ -62,8 +64,9 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       client,
       env,
       config: kubeletConfig({ nodeName: 'node-1', nodeIPs: ['192.168.0.1'], ...options.config }),
-      runtime,
+      runtime: options.metrics?.counted(runtime, clock) ?? runtime,
       host,
+      ...(options.metrics ? { metrics: options.metrics } : {}),
       informers: createInformerFactory({ client, env }, { signal: abort.signal }),
       record: (_, note: EventNote) => void events.push(`${note.reason}: ${note.message}`),
       onPods: (p) => void (pods = p),

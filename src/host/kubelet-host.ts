@@ -6,7 +6,7 @@ import { hostCgroups } from './cgroups.ts';
 import { imageMounts } from './image-mounts.ts';
 import { kubeletFiles } from './kubelet-files.ts';
 import { kubeletLogs } from './kubelet-logs.ts';
-import { readMachine, readPressure } from './machine.ts';
+import { readMachine, readPressure, readUsage } from './machine.ts';
 import { hostProber } from './prober.ts';
 import { volumeMounts } from './volumes.ts';
 
@@ -31,6 +31,7 @@ export function kubeletHost({ rootDirectory, containerdSocket }: KubeletHostOpti
       return readMachine(rootDirectory);
     },
     pressure: () => readPressure(rootDirectory),
+    usage: readUsage,
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { readFile, statfs } from 'node:fs/promises';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
-import type { Machine, Pressure } from '../kubelet/host.ts';
+import type { Machine, MachineUsage, Pressure } from '../kubelet/host.ts';
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm', ia32: '386' };
 
@@ -73,5 +73,22 @@ export async function readPressure(directory: string): Promise<Pressure> {
     storageAvailableBytes: storage.bavail * storage.bsize,
     storageBytes: storage.blocks * storage.bsize,
     pidsAvailable: Number(pidMax) - tasks,
+  };
+}
+
+/** The kernel counts in hundredths of a second. */
+const TICKS = 100;
+
+export async function readUsage(): Promise<MachineUsage> {
+  const [stat, meminfo] = await Promise.all([text('/proc/stat'), text('/proc/meminfo')]);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = stat
+    .slice('cpu'.length, stat.indexOf('\n'))
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);
+  return {
+    cpuSeconds: (user + nice + system + irq + softirq) / TICKS,
+    memoryBytes: (kilobytes('MemTotal') - kilobytes('MemAvailable')) * 1024,
   };
 }

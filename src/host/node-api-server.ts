@@ -25,8 +25,10 @@ export interface NodeApiServerOptions {
   /** PEM of the authority of client certificates. */
   readonly clientCa: string;
   /** Further GET paths, e.g. `/metrics`, `/stats/summary`: what they answer with. */
-  readonly pages?: ReadonlyMap<string, (query: URLSearchParams) => Promise<NodePage> | NodePage>;
+  readonly pages?: NodePages;
 }
+
+export type NodePages = ReadonlyMap<string, (query: URLSearchParams) => Promise<NodePage> | NodePage>;
 
 export interface NodePage {
   readonly contentType: string;

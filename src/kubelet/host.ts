@@ -149,6 +149,12 @@ export interface Pressure {
   readonly pidsAvailable: number;
 }
 
+export interface MachineUsage {
+  /** Of all cores, since boot. */
+  readonly cpuSeconds: number;
+  readonly memoryBytes: number;
+}
+
 export interface KubeletHost {
   readonly files: HostFiles;
   readonly mounts: HostMounts;
@@ -159,4 +165,6 @@ export interface KubeletHost {
   readonly images?: HostImages;
   machine(): Promise<Machine>;
   pressure(): Promise<Pressure>;
+  /** What the whole machine has used so far and uses now; absent where nobody knows. */
+  usage?(): Promise<MachineUsage>;
 }

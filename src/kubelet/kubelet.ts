@@ -26,6 +26,7 @@ import { isTerminal } from './pod-spec.ts';
 import { QosCgroups } from './qos-cgroups.ts';
 import { PodWorker } from './pod-worker.ts';
 import type { TokenSource } from './pod-tokens.ts';
+import type { KubeletMetrics } from './kubelet-metrics.ts';
 import { LABELS } from './labels.ts';
 import type { ContainerRuntime, ContainerStatus, EventOwner, RuntimeEvent, SandboxStatus } from './runtime.ts';
 
@@ -40,6 +41,8 @@ export interface KubeletDependencies {
   readonly record?: (about: KubeObject, note: EventNote) => void;
   /** Where projected service account tokens come from; the API unless told. */
   readonly token?: TokenSource;
+  /** Counts what happens, where somebody wants to know. */
+  readonly metrics?: KubeletMetrics;
   /** Called once with the running kubelet's pods, for the node API. */
   readonly onPods?: (pods: KubeletPods) => void;
 }
@@ -47,6 +50,7 @@ export interface KubeletDependencies {
 /** What the node API asks of the kubelet. */
 export interface KubeletPods {
   worker(namespace: string, name: string): PodWorker | undefined;
+  workers(): Iterable<PodWorker>;
   /** Looks at the node's own state at once: its network has come up, say. */
   checkNode(): void;
 }
@@ -117,6 +121,7 @@ class Kubelet {
       objects: new NodeObjects(client, env, signal),
       services: informers.informer(Service),
       ...(this.#deps.token ? { token: this.#deps.token } : {}),
+      ...(this.#deps.metrics ? { metrics: this.#deps.metrics } : {}),
       allocatable: nodeAllocatable({ config, machine }),
       otherPods: (uid) => this.#others(uid),
       freed: () => {
@@ -136,8 +141,10 @@ class Kubelet {
     await this.#start();
     this.#deps.onPods?.({
       worker: (namespace, name) => this.#workerNamed(namespace, name),
+      workers: () => this.#workers.values(),
       checkNode: () => this.#agent.checkNow(),
     });
+    this.#deps.metrics?.watch(() => this.#workers.values());
     const works = () => Array.from(this.#workers.values(), (worker) => worker.work);
     await Promise.all([agent, events, this.#safetyLoop(), rotateLogs(this.#node, works)]);
   }
@@ -260,7 +267,8 @@ class Kubelet {
   }
 
   async #relistOnce(): Promise<void> {
-    const began = this.#deps.env.clock.now();
+    const { clock } = this.#deps.env;
+    const [began, started] = [clock.now(), clock.monotonic()];
     const listing = await this.#list();
     for (const [uid, worker] of this.#workers) {
       const sandboxes = listing.sandboxes.filter((s) => s.pod.uid === uid);
@@ -269,6 +277,7 @@ class Kubelet {
       worker.wake();
     }
     await removeOrphans(this.#node, listing, this.#workers);
+    this.#deps.metrics?.relist.observe((clock.monotonic() - started) / 1000);
   }
 
   async #list(): Promise<Listing> {

@@ -10,6 +10,7 @@ import type { Informer } from '../client/informer.ts';
 import type { KubeletConfig } from './config.ts';
 import type { KubeletHost, Machine } from './host.ts';
 import type { ImageManager } from './images.ts';
+import type { KubeletMetrics } from './kubelet-metrics.ts';
 import type { NodeObjects } from './node-objects.ts';
 import type { TokenSource } from './pod-tokens.ts';
 import type { ContainerRuntime, EventOwner } from './runtime.ts';
@@ -28,6 +29,7 @@ export interface NodeContext {
   readonly images: ImageManager;
   readonly objects: NodeObjects;
   readonly services: Informer<Service>;
+  readonly metrics?: KubeletMetrics;
   /** Where projected service account tokens come from; the API unless told. */
   readonly token?: TokenSource;
   /** What pods may use of this node. */

@@ -43,6 +43,8 @@ export class PodWork {
   readonly objects: PodObjects;
   readonly #token: TokenSource;
   readonly #probes = new Map<string, ContainerProbes>();
+  /** How many probes of a container ended how, by its name and `type result`. */
+  readonly probeCounts = new Map<string, Map<string, number>>();
   /** Containers whose StopContainer is under way: its answer says that they have ended. */
   readonly stopping = new Set<string>();
   readonly #refreshing = new Map<string, { readonly exited: boolean; readonly done: Promise<void> }>();
@@ -274,6 +276,12 @@ export class PodWork {
       startedAt: status.startedAt,
       podIP: () => this.addresses.podIPs[0] ?? '',
       changed: this.wake,
+      counted: (type, result) => {
+        let results = this.probeCounts.get(container.name);
+        if (!results) this.probeCounts.set(container.name, (results = new Map()));
+        const key = `${type} ${result}`;
+        results.set(key, (results.get(key) ?? 0) + 1);
+      },
       note: (type, reason, message) => this.note(type, reason, message, container.name),
       userAgent: `kube-probe/${config.version.replace(/^v/, '').split('.').slice(0, 2).join('.')}`,
     });

@@ -70,6 +70,8 @@ export class PodWorker {
   /** We have deleted the API object, and wait to see it go. */
   #objectDeleted = false;
   #closed = false;
+  /** When a pod that has never run was seen first. */
+  #seen: number | undefined;
 
   /** `finished` is called once nothing of the pod is left on this node. */
   constructor(node: NodeContext, pod: Pod, finished: () => void) {
@@ -77,6 +79,7 @@ export class PodWorker {
     this.#finished = finished;
     this.#work = new PodWork(node, pod, () => this.wake());
     this.#writer = new StatusWriter(node.client, node.env, pod, node.signal);
+    if (pod.status?.phase === undefined || pod.status.phase === 'Pending') this.#seen = node.env.clock.monotonic();
     if (pod.metadata.deletionTimestamp) this.#noteDeletion(pod);
   }
 
@@ -178,7 +181,11 @@ export class PodWorker {
     this.#queued = true;
     queueMicrotask(() => {
       this.#queued = false;
-      if (!this.#closed && !this.#node.signal.aborted) this.#look();
+      if (this.#closed || this.#node.signal.aborted) return;
+      const { env, metrics } = this.#node;
+      const began = env.clock.monotonic();
+      this.#look();
+      metrics?.sync.observe((env.clock.monotonic() - began) / 1000);
     });
   }
 
@@ -343,28 +350,35 @@ export class PodWorker {
   #publish(plan: PodPlan): void {
     const work = this.#work;
     if (this.#removed || this.#keepsSilent(plan) || this.#saysNothingNew(plan)) return;
-    this.#writer.set(
-      podStatus({
-        pod: work.pod,
-        now: this.#node.env.clock.now(),
-        runtime: work.runtime,
-        runtimeName: this.#node.runtimeName,
-        verdict: work.verdict,
-        waiting: plan.waiting,
-        messages: work.messages,
-        previous: this.status,
-        hostIPs: this.#node.config.nodeIPs,
-        podIPs: work.podIPs,
-        actualResources: work.resizer.actual,
-        resize: {
-          pending: work.resizer.pending,
-          inProgress: work.resizer.inProgress(work.pod),
-          error: work.resizer.error,
-        },
-        terminal: plan.stopped,
-        failed: this.#failed,
-      }),
-    );
+    const status = podStatus({
+      pod: work.pod,
+      now: this.#node.env.clock.now(),
+      runtime: work.runtime,
+      runtimeName: this.#node.runtimeName,
+      verdict: work.verdict,
+      waiting: plan.waiting,
+      messages: work.messages,
+      previous: this.status,
+      hostIPs: this.#node.config.nodeIPs,
+      podIPs: work.podIPs,
+      actualResources: work.resizer.actual,
+      resize: {
+        pending: work.resizer.pending,
+        inProgress: work.resizer.inProgress(work.pod),
+        error: work.resizer.error,
+      },
+      terminal: plan.stopped,
+      failed: this.#failed,
+    });
+    this.#noteStart(status);
+    this.#writer.set(status);
+  }
+
+  #noteStart({ phase }: PodStatus): void {
+    if (this.#seen === undefined || phase === 'Pending') return;
+    const { env, metrics } = this.#node;
+    if (phase === 'Running') metrics?.podStart.observe((env.clock.monotonic() - this.#seen) / 1000);
+    this.#seen = undefined;
   }
 
   /** A pod of which nothing runs yet and nothing went wrong is not worth a status for each step. */

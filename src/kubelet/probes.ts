@@ -21,6 +21,8 @@ export interface ProbeContext {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly podIP: () => string;
+  /** A probe was made: `type` is e.g. `Liveness`. */
+  readonly counted?: (type: string, result: 'successful' | 'failed' | 'unknown') => void;
   /** A result changed. */
   readonly changed: () => void;
   readonly note: (type: 'Warning', reason: string, message: string) => void;
@@ -144,9 +146,11 @@ class ProbeLoop {
       outcome = await this.#withRetries();
     } catch (error) {
       // The probe could not be made: that says nothing about the container.
+      this.#context.counted?.(NAMES[this.#type], 'unknown');
       if (!this.#stopped) this.#note(`errored and resulted in unknown state: ${(error as Error).message}`);
       return;
     }
+    this.#context.counted?.(NAMES[this.#type], outcome.result === 'success' ? 'successful' : 'failed');
     if (this.#stopped) return;
     if (outcome.result === 'failure') this.#note(`failed: ${outcome.output}`);
     else if (outcome.warning) this.#noteWarning(outcome.warning);
