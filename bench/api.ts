@@ -3,7 +3,7 @@
 // speaks HTTP/2 over TLS with a client certificate, 4 connections with 32 requests each. Beside every figure stands its floor,
 // measured in the same run, and its goal.
 // `node bench/api.ts [--seconds n] [--all] [--prof dir] [phase...]`: `--all` runs controllers and scheduler in the server's
-// process; `--prof` writes a CPU profile of the server; `--node=--flag` gives its Node a flag; phases are create, get, patch, delete, list, watch.
+// process; `--no-trace` remembers no spans; `--prof` writes a CPU profile of the server; `--node=--flag` gives its Node a flag; phases are create, get, patch, delete, list, watch.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -29,6 +29,7 @@ const { values: flags, positionals } = parseArgs({
   options: {
     seconds: { type: 'string', default: '3' },
     all: { type: 'boolean' },
+    'no-trace': { type: 'boolean' },
     prof: { type: 'string' },
     node: { type: 'string', multiple: true, default: [] },
   },
@@ -90,7 +91,11 @@ const MERGE = 'application/merge-patch+json';
 
 async function main(): Promise<void> {
   const nodeArgs = [...flags.node, ...(flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : [])];
-  const server = new Measured(await bundle('server-process'), [dir, ...(flags.all ? ['all'] : [])], nodeArgs);
+  const server = new Measured(
+    await bundle('server-process'),
+    [dir, ...(flags.all ? ['all'] : []), ...(flags['no-trace'] ? ['no-trace'] : [])],
+    nodeArgs,
+  );
   const floor = new Measured(await bundle('floor-process'), [dir], []);
   try {
     const target = await server.said<Target>();

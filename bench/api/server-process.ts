@@ -1,20 +1,24 @@
 // The measured process: the API server as `coracle server` composes it, on the disk store. `node server-process.ts <dir>
-// [all]`: without `all` neither controllers nor scheduler run, as in a kube-apiserver, so that its figures are its own.
+// [all] [no-trace]`: without `all` neither controllers nor scheduler run, as in a kube-apiserver, so that its figures are its own.
 
 import { join } from 'node:path';
 import { createLogger } from '../../src/base/log.ts';
+import { Tracer } from '../../src/base/trace.ts';
 import { realEnv } from '../../src/base/real-env.ts';
 import { startServer } from '../../src/cluster/server.ts';
 import { logSink } from '../../src/host/log-sink.ts';
 
-const [dir, all] = process.argv.slice(2);
+const [dir, ...switches] = process.argv.slice(2);
+const all = switches.includes('all');
+const base = realEnv(createLogger({ level: 'warn', sink: logSink(2, 'text') }));
+const env = switches.includes('no-trace') ? base : { ...base, tracer: new Tracer(base) };
 const abort = new AbortController();
 process.once('SIGTERM', () => abort.abort(new Error('SIGTERM')));
 // The benchmark is gone.
 process.once('disconnect', () => abort.abort(new Error('disconnected')));
 const running = await startServer(
   {
-    env: realEnv(createLogger({ level: 'warn', sink: logSink(2, 'text') })),
+    env,
     dataDir: join(dir!, 'data'),
     store: 'disk',
     bindAddress: '127.0.0.1',
