@@ -68,6 +68,9 @@ async function ifFound<T>(call: Promise<T>): Promise<T | undefined> {
 /** An exit's reason may still turn into OOMKilled for this long. */
 const SETTLING_MS = 2_000;
 
+/** How much longer than a command may take the runtime's answer is waited for. */
+const EXEC_PATIENCE_SECONDS = 60;
+
 class Runtime implements CriRuntime {
   private readonly channel: GrpcChannel;
   private readonly options: CriOptions;
@@ -220,8 +223,17 @@ class Runtime implements CriRuntime {
 
   async execSync(id: string, command: readonly string[], timeoutSeconds: number) {
     const request = { containerId: id, cmd: command, timeout: Math.ceil(timeoutSeconds) };
-    const limit = timeoutSeconds > 0 ? Math.ceil(timeoutSeconds) + 60 : undefined;
-    return this.channel.call(Cri.execSync, request, { timeoutSeconds: limit });
+    const limit = timeoutSeconds > 0 ? Math.ceil(timeoutSeconds) + EXEC_PATIENCE_SECONDS : undefined;
+    const { clock } = this.options.env;
+    const began = clock.monotonic();
+    try {
+      return await this.channel.call(Cri.execSync, request, { timeoutSeconds: limit });
+    } catch (error) {
+      const late = limit !== undefined && clock.monotonic() - began >= limit * 1000;
+      if (!late || !(error instanceof RuntimeError) || error.code !== 'DEADLINE_EXCEEDED') throw error;
+      // containerd itself ends a command in time: this one it has never run, or has lost. That is no fault of the command.
+      throw new RuntimeError('UNAVAILABLE', `the runtime did not answer within ${limit} seconds`);
+    }
   }
 
   exec(id: string, options: ExecOptions, streams: StdStreams, context: { signal: AbortSignal }): Promise<number> {
