@@ -54,8 +54,8 @@ export interface LifeOptions {
   readonly log: Logger;
   readonly freeze: boolean;
   readonly trace: boolean;
-  /** Of the administrator, for those who come by the port. */
-  readonly token: string;
+  /** For those who come by the port, once there is one. */
+  readonly tokens: Map<string, UserInfo>;
   readonly observe: OperationHook | undefined;
   /** Between each client in this process and the server: for simulations that lose and delay messages. */
   readonly between: ((client: Client, user: UserInfo, userAgent: string) => Client) | undefined;
@@ -110,7 +110,7 @@ export class ClusterLife {
         const { authenticator, handlers } = authentication(caches, {
           env: this.env,
           signer: secretSigner(this.#secret),
-          tokens: new Map([[options.token, LOOPBACK]]),
+          tokens: options.tokens,
         });
         this.authenticator = authenticator;
         return handlers;

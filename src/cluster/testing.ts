@@ -98,14 +98,14 @@ export class TestCluster implements AsyncDisposable {
       nodes: options.nodes ?? 1,
       kubelet: options.kubelet ?? 'simulated',
       time,
-      seed: options.seed ?? seedOfEnvironment() ?? crypto.getRandomValues(new Uint32Array(1))[0]!,
+      seed: options.seed ?? seedOfEnvironment() ?? Math.floor(Math.random() * 2 ** 32),
       scenario: options.scenario,
       controllers: options.controllers,
       scheduler: options.scheduler ?? true,
       log: options.log ?? silentLogger,
       freeze: options.freeze ?? true,
       trace: options.trace ?? true,
-      token: crypto.randomUUID(),
+      tokens: new Map(),
       observe: options.observe,
       between: options.between,
     };
@@ -276,7 +276,7 @@ export class TestCluster implements AsyncDisposable {
       // Only those who listen pay for TLS, HTTP and OpenAPI.
       const { openPort } = await import('./embedded-port.ts');
       const { env, plane, authenticator } = this.#life;
-      const { token } = this.#options;
+      const token = this.#token();
       const served = () => this.#settleSoon();
       this.#port = await openPort({ env, server: plane.server, authenticator, token, port, served });
     }
@@ -287,6 +287,13 @@ export class TestCluster implements AsyncDisposable {
   kubeconfig(): string {
     if (!this.#port) throw new Error('the cluster has no port: call listen() first');
     return this.#port.kubeconfig;
+  }
+
+  /** The administrator's, made for the first port: Web Crypto takes its time to load. Forks share it. */
+  #token(): string {
+    const { tokens } = this.#options;
+    if (tokens.size === 0) tokens.set(crypto.randomUUID(), LOOPBACK);
+    return tokens.keys().next().value!;
   }
 
   #settleSoon(): void {
