@@ -1,5 +1,11 @@
 // The processes around the API server: what each runs, and as whom.
 
+import type { AnyKind } from '../../src/api/kind.ts';
+import { Deployment } from '../../src/api/kinds/apps/deployment.ts';
+import { ConfigMap } from '../../src/api/kinds/core/config-map.ts';
+import { Pod } from '../../src/api/kinds/core/pod.ts';
+import type { KubeObject } from '../../src/api/object.ts';
+import type { Informer, InformerOptions } from '../../src/client/informer.ts';
 import { builtinKinds } from '../../src/api/kinds/index.ts';
 import type { Env } from '../../src/base/env.ts';
 import { createInformerFactory } from '../../src/client/create-informer.ts';
@@ -26,10 +32,19 @@ export interface Process {
   /** A number for the next address of a pod on this node: no two have the same, whichever process gave them. */
   readonly nextAddress: () => number;
   kill?: () => void;
+  /** What an observer sees. */
+  views?: readonly SeenView[];
+}
+
+/** A part of the objects of a kind, as an informer has it. */
+export interface SeenView {
+  readonly kind: AnyKind;
+  readonly filter: InformerOptions;
+  readonly informer: Informer<KubeObject>;
 }
 
 export const nodes = ['node-1', 'node-2', 'node-3'] as const;
-export const components: readonly string[] = ['manager-1', 'manager-2', 'scheduler', ...nodes];
+export const components: readonly string[] = ['manager-1', 'manager-2', 'scheduler', ...nodes, 'observer'];
 /** Of each node. */
 export const CPUS = 4;
 
@@ -37,6 +52,7 @@ export const CPUS = 4;
 export async function runComponent(process: Process): Promise<void> {
   const { name } = process;
   if (name === 'scheduler') return scheduler(process);
+  if (name === 'observer') return observer(process);
   if (name.startsWith('manager')) return manager(process, process.managers > 1);
   return kubelet(process, nodes.indexOf(name as (typeof nodes)[number]));
 }
@@ -55,6 +71,27 @@ async function manager({ name, env, link, signal }: Process, elected: boolean): 
 async function scheduler({ env, link, signal }: Process): Promise<void> {
   const client = link.client(SCHEDULER, 'kube-scheduler');
   await runScheduler({ client, env, informers: createInformerFactory({ client, env }, { signal }) }, { signal });
+}
+
+const VIEWS: readonly (readonly [AnyKind, InformerOptions])[] = [
+  [Pod, { labelSelector: 'app=app-0' }],
+  [Pod, { labelSelector: 'app!=app-0', namespace: 'default' }],
+  [Pod, { fieldSelector: 'spec.nodeName=node-1' }],
+  [ConfigMap, { namespace: 'default' }],
+  [Deployment, {}],
+];
+
+/** A client that only looks, through selectors of all sorts. */
+async function observer(process: Process): Promise<void> {
+  const { env, link, signal } = process;
+  const client = link.client({ name: 'observer', groups: ['system:masters'] }, 'observer');
+  const informers = createInformerFactory({ client, env }, { signal });
+  process.views = VIEWS.map(([kind, filter]) => ({
+    kind,
+    filter,
+    informer: informers.informer(kind, filter) as Informer<KubeObject>,
+  }));
+  await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
 async function kubelet({ name, env, link, signal, behaviour, nextAddress }: Process, index: number): Promise<void> {

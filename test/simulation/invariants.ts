@@ -17,6 +17,7 @@ import { controllerOf, keyOf, type KubeObject } from '../../src/api/object.ts';
 import { selectorFromLabels, selectorOf } from '../../src/api/selectors.ts';
 import { nodes } from './components.ts';
 import { prefixOf } from './truth.ts';
+import { selects } from './watch-audit.ts';
 import type { World } from './world.ts';
 
 export interface Invariant {
@@ -239,6 +240,24 @@ const watchesTold: Invariant = {
   check: (world) => world.watches.tails(),
 };
 
+const cachesCurrent: Invariant = {
+  name: 'every informer has exactly what there is of what it selects',
+  check(world) {
+    const views = world.processes.get('observer')?.views ?? [];
+    const versions = (objects: readonly KubeObject[]) =>
+      objects.map((o) => `${keyOf(o)} at ${o.metadata.resourceVersion}`).sort();
+    return views.flatMap(({ kind, filter, informer }) => {
+      const { namespace, ...options } = filter;
+      const there = versions(all<KubeObject>(world, kind).filter(selects({ namespace, options })));
+      const seen = versions(informer.list());
+      const wrong = [...there.filter((v) => !seen.includes(v)), ...seen.filter((v) => !there.includes(v))];
+      return wrong.length === 0
+        ? []
+        : [`an informer of ${kind.plural} ${JSON.stringify(filter)} is wrong about ${wrong[0]}`];
+    });
+  },
+};
+
 export const invariants: readonly Invariant[] = [
   deploymentsConverge,
   replicasConverge,
@@ -250,4 +269,5 @@ export const invariants: readonly Invariant[] = [
   endpointsFollow,
   accountsThere,
   watchesTold,
+  cachesCurrent,
 ];

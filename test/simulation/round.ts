@@ -1,6 +1,7 @@
 // One round: a history happens to a cluster, then the storm ends, and in finite time everything has to be as it should.
 
 import { FINALIZER } from './operations.ts';
+import { isReason } from '../../src/api/errors.ts';
 import { Deployment } from '../../src/api/kinds/apps/deployment.ts';
 import { ReplicaSet } from '../../src/api/kinds/apps/replica-set.ts';
 import { Pod } from '../../src/api/kinds/core/pod.ts';
@@ -129,6 +130,10 @@ async function undo(world: World): Promise<void> {
   const client = world.administrator;
   for (const deployment of all<Deployment>(world, Deployment)) {
     const { namespace, name } = deployment.metadata;
+    const { replicas = 1, template } = deployment.spec;
+    const large = template.spec?.containers[0]?.resources?.requests?.['cpu'] === '800m';
+    // What does not fit cannot converge.
+    if (large && replicas > 2) await client.patch(Deployment, { namespace, name }, 'merge', { spec: { replicas: 2 } });
     if (deployment.spec.paused)
       await client.patch(Deployment, { namespace, name }, 'merge', { spec: { paused: false } });
   }
@@ -143,10 +148,14 @@ async function undo(world: World): Promise<void> {
   for (const kind of [ReplicaSet, Pod] as Kind<KubeObject>[]) {
     for (const { metadata } of all(world, kind)) {
       const { namespace, name, ownerReferences = [] } = metadata;
-      if (ownerReferences.length === 0) await client.delete(kind, { namespace, name }).catch(() => {});
+      if (ownerReferences.length === 0) await client.delete(kind, { namespace, name }).catch(unlessGone);
     }
   }
   await letGo(world);
+}
+
+function unlessGone(error: unknown): void {
+  if (!isReason(error, 'NotFound')) throw error;
 }
 
 async function letGo(world: World): Promise<void> {

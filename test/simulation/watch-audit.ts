@@ -120,7 +120,8 @@ class Follower {
   }
 }
 
-function selects({ namespace, options }: NoUser<ApiOp>): (object: KubeObject) => boolean {
+/** Whether an object is among those that a request is about. */
+export function selects({ namespace, options }: Pick<ApiOp, 'namespace' | 'options'>): (object: KubeObject) => boolean {
   const labels = options.labelSelector ? parseSelector(options.labelSelector) : EVERYTHING;
   const fields = options.fieldSelector ? parseFieldSelector(options.fieldSelector) : ALL_FIELDS;
   return (object) =>
