@@ -1,6 +1,7 @@
 // Bugs on purpose, one value each, made at the seams where drivers are handed in anyway: the simulation is worth what it
 // finds of them.
 
+import type { ReplicaSet } from '../../src/api/kinds/apps/replica-set.ts';
 import type { KubeObject } from '../../src/api/object.ts';
 import type { ApiOp, ApiResult, NoUser, ObjectResult } from '../../src/api/op.ts';
 import { Client } from '../../src/client/client.ts';
@@ -115,3 +116,16 @@ export function forgetsGarbage(every: number): Planted {
     return { type: 'object', object: { kind: 'Status', apiVersion: 'v1', metadata: {} } as unknown as KubeObject };
   });
 }
+
+/** The Deployment controller takes all old pods away at once. */
+export const givesAwayTooMuch: Planted = replaced('deployment-controller', (client, op, signal) => {
+  const body = op.body as ReplicaSet;
+  const shrinks = op.verb === 'update' && op.resource === 'replicasets' && !op.subresource;
+  if (
+    !shrinks ||
+    body.spec.replicas === body.status?.replicas ||
+    (body.spec.replicas ?? 0) > (body.status?.replicas ?? 0)
+  )
+    return client.do(op, signal);
+  return client.do({ ...op, body: { ...body, spec: { ...body.spec, replicas: 0 } } }, signal);
+});

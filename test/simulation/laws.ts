@@ -86,6 +86,75 @@ const surgeBounded: Law = {
   },
 };
 
+const availableOf = (world: World, sets: readonly ReplicaSet[]) => {
+  const uids = new Set(sets.map((set) => set.metadata.uid));
+  const ready = (pod: Pod) => pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
+  return all<Pod>(world, Pod).filter((pod) => isActive(pod) && ready(pod) && uids.has(controllerOf(pod)?.uid ?? ''))
+    .length;
+};
+
+function floorOf({ spec }: Deployment): number {
+  const wanted = spec.replicas ?? 1;
+  const may = spec.strategy?.rollingUpdate?.maxUnavailable;
+  if (spec.strategy?.type === 'Recreate' || may === undefined) return 0;
+  const fewer = typeof may === 'number' ? may : Math.floor((wanted * Number.parseInt(may, 10)) / 100);
+  const surge = ceilingOf({ spec } as Deployment) - wanted;
+  // With neither surge nor leave to be unavailable, one pod has to go for any to come.
+  return wanted - Math.max(fewer, surge === 0 ? 1 : 0);
+}
+
+/** How long a Deployment has to have been left alone before its availability is the controllers' alone, in milliseconds. */
+const UNDISTURBED = 2_000;
+
+/**
+ * The ReplicaSet controller deletes no ready pod that a Deployment cannot do without, unless something else happened to
+ * its pods of late: then the controllers may not know of it yet.
+ */
+const availabilityKept: Law = {
+  name: 'no rollout gives away more than it may',
+  watch(world) {
+    let disturbed = world.clock.now();
+    let nodes = '';
+    return ({ key, object, previous }) => {
+      if (key.startsWith(DEPLOYMENTS) && !sameReplicas(object as Deployment, previous as Deployment))
+        disturbed = world.clock.now();
+      if (key.startsWith('/registry/core/nodes/')) {
+        const now = `${key} ${JSON.stringify((object as { spec?: unknown } | undefined)?.spec)}`;
+        if (now !== nodes) disturbed = world.clock.now();
+        nodes = now;
+      }
+      if (!key.startsWith(PODS) || !previous) return undefined;
+      const [now, before] = [object as Pod | undefined, previous as Pod];
+      const ready = (pod: Pod | undefined) =>
+        pod !== undefined &&
+        isActive(pod) &&
+        pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
+      if (!ready(before) || ready(now)) return undefined;
+      const set = all<ReplicaSet>(world, ReplicaSet).find((s) => s.metadata.uid === controllerOf(before)?.uid);
+      const owner = set && all<Deployment>(world, Deployment).find((d) => d.metadata.uid === controllerOf(set)?.uid);
+      // It failed by itself, or somebody else took it away.
+      if (now === undefined || !now.metadata.deletionTimestamp || (set?.spec.replicas ?? 0) >= podsOf(world, set) + 1) {
+        disturbed = world.clock.now();
+        return undefined;
+      }
+      if (!owner || world.clock.now() - disturbed < UNDISTURBED) return undefined;
+      const sets = all<ReplicaSet>(world, ReplicaSet).filter((s) => controllerOf(s)?.uid === owner.metadata.uid);
+      const left = availableOf(world, sets);
+      world.count('checked availability');
+      return left >= floorOf(owner)
+        ? undefined
+        : `Deployment ${owner.metadata.name} has ${left} pods left and must keep ${floorOf(owner)}`;
+    };
+  },
+};
+
+const sameReplicas = (a: Deployment | undefined, b: Deployment | undefined) =>
+  a?.spec.replicas === b?.spec.replicas &&
+  a?.metadata.uid === b?.metadata.uid &&
+  a?.metadata.deletionTimestamp === b?.metadata.deletionTimestamp;
+const podsOf = (world: World, set: ReplicaSet | undefined) =>
+  all<Pod>(world, Pod).filter((pod) => isActive(pod) && controllerOf(pod)?.uid === set?.metadata.uid).length;
+
 const cpuOf = (pod: Pod) =>
   pod.spec.containers.reduce((sum, c) => sum + parseQuantity(c.resources?.requests?.['cpu'] ?? '0').milliValue, 0);
 
@@ -144,4 +213,11 @@ const generationsGrow: Law = {
     },
 };
 
-export const laws: readonly Law[] = [noSurplusPods, surgeBounded, noOvercommit, podsAreMortal, generationsGrow];
+export const laws: readonly Law[] = [
+  noSurplusPods,
+  surgeBounded,
+  availabilityKept,
+  noOvercommit,
+  podsAreMortal,
+  generationsGrow,
+];

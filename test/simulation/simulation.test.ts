@@ -3,7 +3,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { dropsEvents, forgetsGarbage, skipsSync, trustsStaleCaches } from './bugs.ts';
+import { dropsEvents, forgetsGarbage, givesAwayTooMuch, skipsSync, trustsStaleCaches } from './bugs.ts';
 import { drawHistory, parseHistory, printHistory, type History } from './history.ts';
 import { runHistory } from './round.ts';
 import { shrink } from './shrink.ts';
@@ -66,6 +66,7 @@ describe('a bug made on purpose is found', () => {
     ['a watch event that is dropped', () => dropsEvents(10), /watch of|never ended|wanted|not ready|listing/],
     ['a write that is acknowledged before it is durable', () => skipsSync, /lost write|fell back/],
     ['a controller that trusts a stale cache', () => trustsStaleCaches, /never asked for more/],
+    ['a rollout that gives away too much', () => givesAwayTooMuch, /must keep/],
     ['a garbage collector that forgets', () => forgetsGarbage(3), /garbage|still being deleted|wanted/],
   ])('%s', async (_, planted, symptom) => {
     const { history, violations } = await firstFailure(planted);
