@@ -68,6 +68,8 @@ describe('shrinkOld', () => {
     [10, 2, [8, 0], [4, 0], { old: 8 - (8 + 4 - 8 - 4) }],
     [10, 0, [10, 0], [5, 5], { old: 5 }],
     [10, 2, [0, 0], [10, 10], {}],
+    // The old set's status still counts pods that it has to give up.
+    [2, 0, [2, 5], [1, 1], { old: 1 }],
   ] as const)(
     '%i wanted, %i may be missing, old %j, new %j',
     (replicas, down, [size, available], [newSize, newAvailable], expected) => {

@@ -73,7 +73,9 @@ export function shrinkOld(deployment: Deployment, old: readonly ReplicaSet[], cu
     removable -= unhealthy;
   }
 
-  let spare = sum([...old, current], available) - minimum;
+  // What a set has been told to give up may still count in its status: it must not be given up twice.
+  const lasting = (set: ReplicaSet) => Math.min(available(set), size(set));
+  let spare = sum([...old, current], lasting) - minimum;
   for (const set of living) {
     if (spare <= 0) break;
     const step = Math.min(size(set), spare);

@@ -27,7 +27,7 @@ export interface Invariant {
 
 export const all = <T extends KubeObject>(world: World, kind: Kind<T>): T[] =>
   world.truth.objects<T>(prefixOf(kind.group, kind.plural));
-const everything = (world: World) =>
+export const everything = (world: World) =>
   world.truth
     .prefixes()
     .filter((p) => p !== prefixOf('', 'events'))

@@ -8,11 +8,11 @@ import { Pod } from '../../src/api/kinds/core/pod.ts';
 import type { Kind } from '../../src/api/kind.ts';
 import { Node } from '../../src/api/kinds/core/node.ts';
 import type { LogRecord } from '../../src/base/log.ts';
-import type { KubeObject } from '../../src/api/object.ts';
+import { splitApiVersion, type KubeObject } from '../../src/api/object.ts';
 import { MemoryStore } from '../../src/store/memory-store.ts';
 import { faults } from './faults.ts';
 import { calm, type History } from './history.ts';
-import { all, invariants } from './invariants.ts';
+import { all, everything, invariants } from './invariants.ts';
 import { laws } from './laws.ts';
 import { operations } from './operations.ts';
 import { nodes } from './components.ts';
@@ -158,20 +158,28 @@ function unlessGone(error: unknown): void {
   if (!isReason(error, 'NotFound')) throw error;
 }
 
+/** Others may be doing the same to the object, so that one looks again until nothing is held. */
 async function letGo(world: World): Promise<void> {
-  for (const prefix of world.truth.prefixes()) {
-    const [, , group = '', resource = ''] = prefix.split('/');
-    for (const { metadata } of world.truth.objects<KubeObject>(prefix)) {
-      if (!metadata.finalizers?.includes(FINALIZER)) continue;
-      const finalizers = metadata.finalizers.filter((f) => f !== FINALIZER);
-      const op = { verb: 'patch', patchType: 'merge', version: 'v1', resource, options: {} } as const;
-      const { namespace, name } = metadata;
-      await world.administrator.do({
-        ...op,
-        group: group === 'core' ? '' : group,
+  for (let tries = 0; tries < 5; tries++) {
+    const held = everything(world).filter((object) => object.metadata.finalizers?.includes(FINALIZER));
+    for (const { apiVersion = '', kind, metadata } of held) {
+      const { namespace, name, finalizers = [] } = metadata;
+      const [group, version] = splitApiVersion(apiVersion);
+      const resource = `${kind?.toLowerCase()}s`;
+      const body = { metadata: { finalizers: finalizers.filter((f) => f !== FINALIZER) } };
+      const op = {
+        verb: 'patch',
+        patchType: 'merge',
+        group,
+        version,
+        resource,
         namespace,
         name,
-        body: { metadata: { finalizers } },
+        options: {},
+        body,
+      } as const;
+      await world.administrator.do(op).catch((error: unknown) => {
+        if (!isReason(error, 'NotFound', 'Invalid', 'Conflict')) throw error;
       });
     }
   }
