@@ -1,9 +1,12 @@
-// What the API server does in a second, and what it costs: durable create, get, merge patch and delete of 2.9 KB pods,
-// lists of 2,000 of them, watches of 100 clients, memory. The server is a process of its own on the disk store, the client
-// speaks HTTP/2 over TLS with a client certificate, 4 connections with 32 requests each. Beside every figure stands its floor,
-// measured in the same run, and its goal.
-// `node bench/api.ts [--seconds n] [--all] [--prof dir] [phase...]`: `--all` runs controllers and scheduler in the server's
-// process; `--no-trace` remembers no spans; `--prof` writes a CPU profile of the server; `--node=--flag` gives its Node a flag; phases are create, get, patch, delete, list, watch.
+// What the API server does in a second, and what it costs: durable create, get, merge patch and delete of 3 KB pods, lists of
+// 2,000 of them, watches of 100 clients, memory. The server is a process of its own on the disk store, run as `bin/coracle`
+// runs it; the client speaks HTTP/2 over TLS with a client certificate, 4 connections with 32 requests each. Beside every
+// figure stands its floor, measured in the same run, and its goal. Every run does the same number of operations, so that CPU
+// and memory can be compared, also between loaded machines.
+// `node bench/api.ts [--part 0.2] [--all] [--prof dir] [--node=--flag] [phase...]`: `--part` does less of everything; `--all` runs
+// controllers and scheduler in the server's process; `--no-trace` remembers no spans; `--prof` writes a CPU profile of the server; `--collect` measures memory
+// after garbage collection too; `--snapshot file` writes a heap snapshot at the end; phases are create, get, patch, delete,
+// list, watch.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,7 +17,8 @@ import type { FloorOptions } from './api/floor-process.ts';
 import { H2Client, type Ask, type Target } from './api/h2-client.ts';
 import { podJson } from './api/pod.ts';
 import { bundle, Measured } from './api/processes.ts';
-import { burst, EVENTS, paced, Watchers, type Fanned } from './api/watchers.ts';
+import { MemoryTable, micros, millis, number, percentile, row } from './api/report.ts';
+import { allAtOnce, atAPace, EVENTS, fan, oneByOne, Watchers, type Fanned } from './api/watchers.ts';
 
 const CONNECTIONS = 4;
 const IN_FLIGHT = 32;
@@ -22,44 +26,44 @@ const LISTED = 2000;
 const LISTS = 12;
 const WATCHED = '/api/v1/namespaces/watched/pods';
 const PODS = '/api/v1/namespaces/bench/pods';
+const IDLE_MS = 15_000;
 const GOALS = { create: 4000, get: 13_000, patch: 3000, delete: 3000, list: 25, select: 5, watch: 100_000, p99: 5 };
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    seconds: { type: 'string', default: '3' },
+    part: { type: 'string', default: '1' },
     all: { type: 'boolean' },
     'no-trace': { type: 'boolean' },
     prof: { type: 'string' },
+    snapshot: { type: 'string' },
+    collect: { type: 'boolean' },
     node: { type: 'string', multiple: true, default: [] },
   },
 });
-const roundMs = Number(flags.seconds) * 1000;
+const part = (operations: number) => Math.ceil(operations * Number(flags.part));
+const OPERATIONS = { create: part(10_000), get: part(30_000), patch: part(10_000), delete: part(10_000) };
 const wants = (phase: string) => positionals.length === 0 || positionals.includes(phase);
 const dir = mkdtempSync(join(tmpdir(), 'coracle-bench-'));
-
-const row = (cells: readonly string[]) =>
-  console.log(cells.map((cell, i) => (i === 0 ? cell.padEnd(34) : cell.padStart(13))).join(''));
-const number = (value: number) => (value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1));
-const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!;
-const micros = (value: number) => `${Math.round(value)} us`;
+const memory = new MemoryTable();
 
 interface Rate {
   readonly perSecond: number;
   readonly cpuUs: number;
 }
 
-/** Sends what `ask` gives for its turn until the time is over, or until it gives nothing. */
+/** Sends what `ask` gives for its turn, so many times. */
 async function rate(
   process: Measured,
   client: H2Client,
   wanted: number,
-  ask: (turn: number) => Ask | undefined,
+  count: number,
+  ask: (turn: number) => Ask,
 ): Promise<Rate> {
   const cpu = process.cpuMs();
   const began = performance.now();
   let turn = 0;
-  await client.each(IN_FLIGHT, wanted, () => (performance.now() - began < roundMs ? ask(turn++) : undefined));
+  await client.each(IN_FLIGHT, wanted, () => (turn < count ? ask(turn++) : undefined));
   const ms = performance.now() - began;
   return { perSecond: (turn / ms) * 1000, cpuUs: ((process.cpuMs() - cpu) / turn) * 1000 };
 }
@@ -74,7 +78,7 @@ async function lists(client: H2Client, path: string): Promise<{ readonly ms: num
     times.push(performance.now() - began);
     bytes = body.length;
   }
-  return { ms: median(times), bytes };
+  return { ms: percentile(times, 0.5), bytes };
 }
 
 async function make(client: H2Client, names: readonly string[], namespace = 'bench'): Promise<void> {
@@ -90,17 +94,21 @@ const patchOf = (n: number) => `{"metadata":{"annotations":{"example.com/round":
 const MERGE = 'application/merge-patch+json';
 
 async function main(): Promise<void> {
-  const nodeArgs = [...flags.node, ...(flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : [])];
+  const nodeArgs = [
+    ...flags.node,
+    ...(flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : []),
+    ...(flags.collect ? ['--expose-gc'] : []),
+  ];
   const server = new Measured(
     await bundle('server-process'),
     [dir, ...(flags.all ? ['all'] : []), ...(flags['no-trace'] ? ['no-trace'] : [])],
     nodeArgs,
   );
-  const floor = new Measured(await bundle('floor-process'), [dir], []);
+  const floor = new Measured(await bundle('floor-process'), [dir], flags.node);
   try {
     const target = await server.said<Target>();
     await delay(1500);
-    const atStart = server.residentMb();
+    memory.add('at the start', await server.memory());
     const client = new H2Client(target, CONNECTIONS);
     await prepare(client);
     const sample = await client.send(client.sessions[0]!, { method: 'GET', path: `${PODS}/pod-0` });
@@ -110,14 +118,29 @@ async function main(): Promise<void> {
       list: list.body.length,
       line: sample.body.length + 30,
     } satisfies FloorOptions);
-    const bare = new H2Client(await floor.said<Target>(), CONNECTIONS);
+    const bareTarget = await floor.said<Target>();
+    const bare = new H2Client(bareTarget, CONNECTIONS);
+    const sides = { server, client, floor, bare };
+    memory.add(`with ${LISTED} pods`, await server.memory());
     console.log(`pods of ${sample.body.length} bytes; ${CONNECTIONS} connections, ${IN_FLIGHT} in flight on each`);
     row(['', 'measured', 'goal', 'CPU each', 'floor', 'its CPU']);
-    await rates({ server, client, floor, bare });
+    await rates(sides);
     if (wants('list')) await listing(client, bare);
-    if (wants('watch')) await watching({ server, client, floor, bare });
-    row(['resident at start', `${number(atStart)} MB`]);
-    row(['resident after', `${number(server.residentMb())} MB`, '300 MB']);
+    if (wants('watch')) {
+      await watching(sides, 'on 4 connections');
+      const one = { ...sides, client: new H2Client(target, 1), bare: new H2Client(bareTarget, 1) };
+      await watching(one, 'on 1 connection');
+      one.client.close();
+      one.bare.close();
+    }
+    memory.add('after all of it', await server.memory(), await floor.memory());
+    await delay(IDLE_MS);
+    memory.add(`${IDLE_MS / 1000} s later`, await server.memory(), await floor.memory());
+    const { snapshot, collect } = flags;
+    if (collect) memory.add('without garbage', await server.memory({ collect }));
+    memory.print();
+    console.log('the goal for memory after all of it is 300 MB resident');
+    if (snapshot) await server.memory({ snapshot });
     client.close();
     bare.close();
   } finally {
@@ -161,24 +184,25 @@ const floorAsk = (body: string | undefined): Ask =>
   body === undefined ? { method: 'GET', path: '/object' } : { method: 'POST', path: '/object', body };
 
 async function rates({ server, client, floor, bare }: Sides): Promise<void> {
-  let made = 0;
-  const asks: Record<'create' | 'get' | 'patch' | 'delete', readonly [number, (n: number) => Ask | undefined]> = {
-    create: [201, () => ({ method: 'POST', path: PODS, body: podJson(`new-${made}`, made++) })],
+  const made = OPERATIONS.create;
+  const asks: Record<'create' | 'get' | 'patch' | 'delete', readonly [number, (n: number) => Ask]> = {
+    create: [201, (n) => ({ method: 'POST', path: PODS, body: podJson(`new-${n}`, n) })],
     get: [200, (n) => ({ method: 'GET', path: `${PODS}/new-${(n * 7) % made}` })],
     patch: [200, (n) => ({ method: 'PATCH', path: `${PODS}/new-${(n * 7) % made}`, body: patchOf(n), type: MERGE })],
-    delete: [200, (n) => (n < made ? { method: 'DELETE', path: `${PODS}/new-${n}` } : undefined)],
+    delete: [200, (n) => ({ method: 'DELETE', path: `${PODS}/new-${n}` })],
   };
   if (!wants('create'))
     await make(
       client,
-      Array.from({ length: (made = 5000) }, (_, i) => `new-${i}`),
+      Array.from({ length: made }, (_, i) => `new-${i}`),
     );
-  for (const [phase, [wanted, ask]] of Object.entries(asks)) {
+  for (const phase of ['create', 'get', 'patch', 'delete'] as const) {
     if (!wants(phase)) continue;
-    const ours = await rate(server, client, wanted, ask);
-    const theirs = await rate(floor, bare, 200, () => floorAsk(bodies[phase]));
-    const goal = GOALS[phase as keyof typeof asks];
-    const cells = [ours.perSecond, goal].map((value) => `${number(value)}/s`);
+    const [wanted, ask] = asks[phase];
+    const ours = await rate(server, client, wanted, OPERATIONS[phase], ask);
+    const theirs = await rate(floor, bare, 200, OPERATIONS[phase], () => floorAsk(bodies[phase]));
+    memory.add(`after ${phase}`, await server.memory(), await floor.memory());
+    const cells = [ours.perSecond, GOALS[phase]].map((value) => `${number(value)}/s`);
     row([phase, ...cells, micros(ours.cpuUs), `${number(theirs.perSecond)}/s`, micros(theirs.cpuUs)]);
   }
   floor.tell({ puts: CONNECTIONS * IN_FLIGHT });
@@ -190,54 +214,53 @@ async function listing(client: H2Client, bare: H2Client): Promise<void> {
   const path = '/api/v1/namespaces/listed/pods';
   const all = await lists(client, path);
   const floor = await lists(bare, '/list');
-  row([
-    `LIST ${LISTED} (${number(all.bytes / 1e6)} MB)`,
-    `${number(all.ms)} ms`,
-    `${GOALS.list} ms`,
-    '',
-    `${number(floor.ms)} ms`,
-  ]);
+  row([`LIST ${LISTED} (${number(all.bytes / 1e6)} MB)`, millis(all.ms), millis(GOALS.list), '', millis(floor.ms)]);
   const some = await lists(client, `${path}?labelSelector=tier%3Dt7,app%3Dstorefront`);
   const least = await lists(bare, '/object');
-  row([
-    `LIST by label (${number(some.bytes / 1e3)} KB)`,
-    `${number(some.ms)} ms`,
-    `${GOALS.select} ms`,
-    '',
-    `${number(least.ms)} ms`,
-  ]);
+  row([`LIST by label (${number(some.bytes / 1e3)} KB)`, millis(some.ms), millis(GOALS.select), '', millis(least.ms)]);
 }
 
-async function watching({ server, client, floor, bare }: Sides): Promise<void> {
+/** The floor does a durable put for each event. */
+async function watching({ server, client, floor, bare }: Sides, where: string): Promise<void> {
   let round = 1;
-  const write = async (n: number) => {
-    const ask = { method: 'PATCH', path: `${WATCHED}/pod-${n}`, body: patchOf(round), type: MERGE };
-    if (n === EVENTS - 1) round++;
-    const { status } = await client.send(client.sessions[n % CONNECTIONS]!, ask);
-    if (status !== 200) throw new Error(`patch: ${status}`);
+  const sender = (to: H2Client, ask: (n: number) => Ask) => async (n: number) => {
+    const { status } = await to.send(to.sessions[n % to.sessions.length]!, ask(n));
+    if (status !== 200) throw new Error(`event: ${status}`);
   };
+  const write = sender(client, (n) => {
+    if (n === 0) round++;
+    return { method: 'PATCH', path: `${WATCHED}/pod-${n}`, body: patchOf(round), type: MERGE };
+  });
+  const send = sender(bare, () => ({ method: 'POST', path: '/event', body: patchOf(1) }));
   const ours = await Watchers.open(client, `${WATCHED}?watch=1`, EVENTS);
   const theirs = await Watchers.open(bare, '/watch', 0);
-  const show = (what: string, mine: Fanned, least: Fanned) => {
-    const speed = `${number(mine.perSecond)}/s`;
-    row([
-      `watch, ${what}`,
-      speed,
-      `${number(GOALS.watch)}/s`,
-      micros(mine.cpuUs),
-      `${number(least.perSecond)}/s`,
-      micros(least.cpuUs),
-    ]);
-    row([`  p99 of the delay`, `${number(mine.p99)} ms`, `${GOALS.p99} ms`, '', `${number(least.p99)} ms`]);
-  };
-  const send = (n: number) => void (n >= 0 && floor.tell({ events: 1 }));
-  // Both are warm after the first round.
-  for (const warm of [false, true]) {
-    const mine = await burst(server, ours, write);
-    const least = await burst(floor, theirs, send);
-    if (warm) show('all at once', mine, least);
+  console.log(`100 watchers ${where}, 100 writes`);
+  const rhythms = [
+    ['all at once', allAtOnce],
+    ['one after the other', oneByOne],
+    ['50 a second', atAPace],
+  ] as const;
+  // So that code is warm.
+  for (let i = 0; i < 3; i++) {
+    await fan(server, ours, write, allAtOnce);
+    await fan(floor, theirs, send, allAtOnce);
   }
-  show('50 a second', await paced(server, ours, write), await paced(floor, theirs, send));
+  for (const [name, rhythm] of rhythms) {
+    const mine = await fan(server, ours, write, rhythm);
+    showWatch(name, mine, await fan(floor, theirs, send, rhythm));
+  }
+  ours.close();
+  theirs.close();
+}
+
+function showWatch(name: string, mine: Fanned, floor: Fanned): void {
+  const both = (what: string, key: 'p50' | 'p99' | 'p99Answered', goal = '') =>
+    row([`  ${what}`, millis(mine[key]), goal, '', millis(floor[key])]);
+  const speeds = [mine.perSecond, GOALS.watch].map((value) => `${number(value)}/s`);
+  row([`  ${name}`, ...speeds, micros(mine.cpuUs), `${number(floor.perSecond)}/s`, micros(floor.cpuUs)]);
+  both('  p50 from the sending', 'p50');
+  both('  p99 from the sending', 'p99', millis(GOALS.p99));
+  both('  p99 from the answer', 'p99Answered');
 }
 
 await main();

@@ -86,7 +86,7 @@ interface Subject {
 async function serve(): Promise<void> {
   const { createTestServer } = await import('../src/cluster/test-server.ts');
   const { ConfigMap } = await import('../src/api/kinds/core/config-map.ts');
-  const { bytesOf } = await import('../src/api/codec.ts');
+  const { textOf } = await import('../src/api/codec.ts');
   const { Authenticator } = await import('../src/server/authn/authenticator.ts');
   const { createHttpHandler } = await import('../src/server/http.ts');
   const { eventLine } = await import('../src/server/watch-response.ts');
@@ -117,7 +117,7 @@ async function serve(): Promise<void> {
     },
   };
 
-  const one = Buffer.from(bytesOf(await api.client.get(ConfigMap, { namespace: 'b', name: 'o7' })));
+  const one = Buffer.from(textOf(await api.client.get(ConfigMap, { namespace: 'b', name: 'o7' })));
   const all = Buffer.concat(Array.from({ length: OBJECTS }, () => one));
   const line = eventLine({ type: 'ADDED', object: await api.client.get(ConfigMap, { namespace: 'b', name: 'o7' }) });
   const streams = new Set<{ write(chunk: Uint8Array): unknown }>();

@@ -29,6 +29,29 @@ export async function bundle(name: string): Promise<string> {
   return outfile;
 }
 
+/** In megabytes. */
+export interface Memory {
+  /** RSS, what `ps` and `top` show: `own` and `files`. */
+  readonly resident: number;
+  /** RssAnon: heaps, stacks, buffers. */
+  readonly own: number;
+  /** RssFile: pages of the Node binary, libraries and the store's file that the system could take back. */
+  readonly files: number;
+  readonly heap: number;
+  readonly heapUsed: number;
+  /** Outside V8's heap on its account: buffers. */
+  readonly external: number;
+}
+
+/** What a measured process is asked by message. */
+export interface MemoryQuestion {
+  readonly memory: true;
+  /** Needs `--expose-gc`. */
+  readonly collect?: boolean;
+  /** A file for a heap snapshot. */
+  readonly snapshot?: string;
+}
+
 export class Measured {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
@@ -62,8 +85,24 @@ export class Measured {
     return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
   }
 
-  residentMb(): number {
-    return (Number(readFileSync(`/proc/${this.#child.pid}/statm`, 'utf8').split(' ')[1]) * 4096) / 1e6;
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  async memory(question: Omit<MemoryQuestion, 'memory'> = {}): Promise<Memory> {
+    this.tell({ memory: true, ...question } satisfies MemoryQuestion);
+    const { heapTotal, heapUsed, external } = await this.said<NodeJS.MemoryUsage>();
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    const megabytes = (name: string) =>
+      (Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024) / 1e6;
+    return {
+      resident: megabytes('VmRSS'),
+      own: megabytes('RssAnon'),
+      files: megabytes('RssFile') + megabytes('RssShmem'),
+      heap: heapTotal / 1e6,
+      heapUsed: heapUsed / 1e6,
+      external: external / 1e6,
+    };
   }
 
   async end(): Promise<void> {

@@ -7,6 +7,7 @@ import { Tracer } from '../../src/base/trace.ts';
 import { realEnv } from '../../src/base/real-env.ts';
 import { startServer } from '../../src/cluster/server.ts';
 import { logSink } from '../../src/host/log-sink.ts';
+import { tellMemory } from './tell-memory.ts';
 
 const [dir, ...switches] = process.argv.slice(2);
 const all = switches.includes('all');
@@ -33,6 +34,7 @@ const running = await startServer(
   { signal: abort.signal },
 );
 const { cert, key } = running.pki.admin();
+tellMemory();
 process.send!({ port: running.listener.port, ca: running.pki.ca, cert, key });
 await running.ended;
 if (process.connected) process.disconnect();

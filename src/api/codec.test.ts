@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import {
-  bytesOf,
+  encodedSize,
   fromStored,
-  itemBytes,
-  listChunks,
+  itemText,
+  listTexts,
   ObjectValue,
   objectOf,
-  storedBytes,
-  watchEventBytes,
+  storedText,
+  textOf,
   withRevision,
 } from './codec.ts';
 import type { KubeObject } from './object.ts';
 
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const bytes = (text: string) => new TextEncoder().encode(text);
 const pod = (metadata: object, rest: object = {}) =>
   ({ apiVersion: 'v1', kind: 'Pod', metadata, ...rest }) as unknown as KubeObject;
 
@@ -26,29 +26,28 @@ describe('stored and wire forms', () => {
     };
     const wire =
       '{"apiVersion":"v1","kind":"Pod","metadata":{"resourceVersion":"7","name":"a"},"spec":{"ä":"\\"metadata\\":{"}}';
-    expect(text(bytesOf(object))).toBe(wire);
-    expect(text(storedBytes(object as unknown as KubeObject))).toBe(wire.replace('"resourceVersion":"7",', ''));
-    expect(bytesOf(object)).toBe(bytesOf(object));
+    expect(textOf(object)).toBe(wire);
+    expect(storedText(object as unknown as KubeObject)).toBe(wire.replace('"resourceVersion":"7",', ''));
   });
 
   it.each([[{ name: 'a' }], [{}]])('splices a revision into %j and takes it out again', (metadata) => {
     const draft = pod(metadata, { spec: {} });
-    const stored = storedBytes(draft);
-    expect(JSON.parse(text(stored))).toEqual(draft);
-    for (const object of [withRevision(draft, 12), fromStored(stored, 12)]) {
+    const stored = storedText(draft);
+    expect(JSON.parse(stored)).toEqual(draft);
+    for (const object of [withRevision(draft, 12), fromStored(bytes(stored), 12)]) {
       expect(object).toEqual(pod({ ...metadata, resourceVersion: '12' }, { spec: {} }));
-      expect(text(bytesOf(object))).toBe(JSON.stringify(object));
+      expect(textOf(object)).toBe(JSON.stringify(object));
       expect(Object.keys(object.metadata)[0]).toBe('resourceVersion');
-      expect(storedBytes(object)).toEqual(stored);
+      expect(storedText(object)).toEqual(stored);
       const later = withRevision(object, 13);
-      expect(text(bytesOf(later))).toBe(text(bytesOf(object)).replace('"12"', '"13"'));
+      expect(textOf(later)).toBe(textOf(object).replace('"12"', '"13"'));
     }
   });
 
   it('encodes an object whose encoded copy has another revision afresh', () => {
     const object = pod({ name: 'a', resourceVersion: '1' });
     const later = withRevision(object, 2);
-    expect(text(bytesOf(later))).toContain('{"resourceVersion":"2","name":"a"}');
+    expect(textOf(later)).toContain('{"resourceVersion":"2","name":"a"}');
     expect(withRevision(later, 2)).toBe(later);
   });
 });
@@ -56,38 +55,43 @@ describe('stored and wire forms', () => {
 describe('store values', () => {
   it('hands the same object out again, from memory and from bytes', () => {
     const value = new ObjectValue(pod({ name: 'a' }));
-    const bytes = { bytes: value.bytes };
+    const read = { bytes: value.bytes };
     expect(objectOf(value, 5)).toBe(objectOf(value, 5));
-    expect(objectOf(bytes, 5)).toBe(objectOf(bytes, 5));
-    expect(objectOf(bytes, 5)).toEqual(objectOf(value, 5));
-    expect(value.bytes).toEqual(bytes.bytes);
+    expect(objectOf(read, 5)).toBe(objectOf(read, 5));
+    expect(objectOf(read, 5)).toEqual(objectOf(value, 5));
+    expect(value.bytes).toEqual(bytes(value.text));
   });
 });
 
-describe('lists and events', () => {
-  const join = (chunks: Uint8Array[]) => chunks.map(text).join('');
+describe('lists', () => {
   const list = (items: KubeObject[]) =>
     ({ type: 'list', apiVersion: 'v1', kind: 'PodList', metadata: { resourceVersion: '9' }, items }) as const;
 
   it('writes items without their type, or with it', () => {
     const items = [pod({ resourceVersion: '1', name: 'a' }), pod({ resourceVersion: '2', name: 'b' }, { spec: {} })];
-    expect(text(itemBytes(items[0]!))).toBe('"metadata":{"resourceVersion":"1","name":"a"}}');
-    expect(join(listChunks(list(items)))).toBe(
+    expect(itemText(items[0]!)).toBe('"metadata":{"resourceVersion":"1","name":"a"}}');
+    expect(listTexts(list(items)).join('')).toBe(
       '{"apiVersion":"v1","kind":"PodList","metadata":{"resourceVersion":"9"},"items":[' +
         '{"metadata":{"resourceVersion":"1","name":"a"}},{"metadata":{"resourceVersion":"2","name":"b"},"spec":{}}]}',
     );
-    expect(JSON.parse(join(listChunks(list(items), true))).items).toEqual(items);
-    expect(JSON.parse(join(listChunks(list([])))).items).toEqual([]);
+    expect(JSON.parse(listTexts(list(items), true).join('')).items).toEqual(items);
+    expect(JSON.parse(listTexts(list([])).join('')).items).toEqual([]);
   });
+});
 
-  it('writes an event once', () => {
-    const event = { type: 'ADDED', object: pod({ name: 'ö' }) } as const;
-    expect(text(watchEventBytes(event))).toBe(`{"type":"ADDED","object":${JSON.stringify(event.object)}}\n`);
-    expect(watchEventBytes(event)).toBe(watchEventBytes(event));
-    const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, code: 410 };
-    expect(JSON.parse(text(watchEventBytes({ type: 'ERROR', object: status })))).toEqual({
-      type: 'ERROR',
-      object: status,
-    });
+describe('what is kept', () => {
+  const MiB = 2 ** 20;
+  const large = (i: number) => pod({ name: `large-${i}`, annotations: { filler: 'x'.repeat(MiB) } });
+
+  it('is bounded: what nobody asks for is forgotten, and made again when somebody does', () => {
+    const [asked, left] = [pod({ name: 'asked' }), pod({ name: 'left' })];
+    const texts = [textOf(asked), textOf(left)];
+    for (let i = 0; i < 40; i++) {
+      textOf(large(i));
+      textOf(asked);
+    }
+    expect(encodedSize(asked)).toBe(texts[0]!.length);
+    expect(encodedSize(left)).toBe(0);
+    expect([textOf(asked), textOf(left)]).toEqual(texts);
   });
 });

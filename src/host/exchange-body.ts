@@ -2,51 +2,63 @@
 
 import type { Readable, Writable } from 'node:stream';
 import { gzip as zlibGzip } from 'node:zlib';
-import type { Body } from '../server/http-exchange.ts';
+import type { Body, Chunk } from '../server/http-exchange.ts';
 
 const BLOCK = 256 * 1024;
 const NOTHING = new Uint8Array(0);
 
 export function bodyLength(body: Body | undefined): number {
   if (!body) return 0;
-  if (body instanceof Uint8Array) return body.length;
+  if (!Array.isArray(body)) return Buffer.byteLength(body as Chunk);
   let total = 0;
-  for (const chunk of body) total += chunk.length;
+  for (const chunk of body as readonly Chunk[]) total += Buffer.byteLength(chunk);
   return total;
 }
 
-/** The chunks in order, small ones joined into blocks, large ones as they are. */
-function* blocks(chunks: readonly Uint8Array[]): Generator<Uint8Array> {
+/** The chunks in order, small ones joined into blocks, large ones on their own. `length` is that of all together. */
+function* blocks(chunks: readonly Chunk[], length: number): Generator<Uint8Array> {
   let block: Buffer | undefined;
   let used = 0;
-  let left = bodyLength(chunks);
+  let left = length;
   for (const chunk of chunks) {
-    left -= chunk.length;
-    if (block && used + chunk.length > block.length) {
+    if (chunk.length === 0) continue;
+    if (block && !fits(chunk, block.length - used)) {
       yield block.subarray(0, used);
       block = undefined;
     }
     if (chunk.length >= BLOCK) {
-      yield chunk;
+      const large = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+      left -= large.length;
+      yield large;
       continue;
     }
     if (!block) {
-      block = Buffer.allocUnsafe(Math.min(BLOCK, chunk.length + left));
+      block = Buffer.allocUnsafe(Math.min(left, Math.max(BLOCK, Buffer.byteLength(chunk))));
       used = 0;
     }
-    block.set(chunk, used);
-    used += chunk.length;
+    const written = typeof chunk === 'string' ? block.write(chunk, used) : put(block, chunk, used);
+    used += written;
+    left -= written;
   }
   if (block && used > 0) yield block.subarray(0, used);
 }
 
-/** Writes the body and ends the stream, never holding more than a few blocks in its buffer. */
-export function send(stream: Writable, body: Body | undefined): void {
-  if (!body || body instanceof Uint8Array) {
+/** A character takes three bytes at most: they are counted only where that matters. */
+const fits = (chunk: Chunk, room: number) =>
+  (typeof chunk === 'string' && chunk.length * 3 <= room) || Buffer.byteLength(chunk) <= room;
+
+function put(block: Buffer, chunk: Uint8Array, at: number): number {
+  block.set(chunk, at);
+  return chunk.length;
+}
+
+/** Writes the body, of `length` bytes, and ends the stream, never holding more than a few blocks in its buffer. */
+export function send(stream: Writable, body: Body | undefined, length: number): void {
+  if (!Array.isArray(body)) {
     stream.end(body);
     return;
   }
-  const source = blocks(body);
+  const source = blocks(body as readonly Chunk[], length);
   // The last block goes with the end: a frame of its own for the end costs as much as a small answer.
   let next = source.next();
   const pump = () => {
@@ -94,7 +106,9 @@ export function collect(stream: Readable, limit: number): Promise<Uint8Array | u
 
 /** As upstream compresses: quickly rather than tightly. */
 export function gzip(body: Body): Promise<Uint8Array> {
-  const whole = body instanceof Uint8Array ? body : Buffer.concat(body);
+  const whole = Array.isArray(body)
+    ? Buffer.concat([...blocks(body as readonly Chunk[], bodyLength(body))])
+    : (body as Chunk);
   return new Promise((resolve, reject) => {
     zlibGzip(whole, { level: 1 }, (error, result) => (error ? reject(error) : resolve(result)));
   });

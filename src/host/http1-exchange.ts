@@ -84,12 +84,13 @@ export class Http1Exchange implements HttpExchange {
     const response = this.#response;
     if (response.headersSent || response.destroyed) return;
     const head: OutgoingHttpHeaders = { ...(headers as OutgoingHttpHeaders) };
-    if (status !== 304 && status !== 204) head['content-length'] ??= bodyLength(body);
+    const length = bodyLength(body);
+    if (status !== 304 && status !== 204) head['content-length'] ??= length;
     const unread = this.#bodyUnread();
     if (unread) head['connection'] = 'close';
     response.writeHead(status, head);
     if (this.method === 'HEAD') response.end();
-    else send(response, body);
+    else send(response, body, length);
     if (unread) response.once('finish', () => this.#request.socket.destroySoon());
   }
 

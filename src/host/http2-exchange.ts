@@ -72,7 +72,7 @@ export class Http2Exchange implements HttpExchange {
     if (status !== 304 && status !== 204) head['content-length'] ??= length;
     const endStream = length === 0 || this.method === 'HEAD';
     stream.respond(head, { endStream });
-    if (!endStream) send(stream, body);
+    if (!endStream) send(stream, body, length);
     // A body nobody read would hold the stream open: tell the client to stop sending.
     if (!stream.readableEnded && !stream.endAfterHeaders) this.#stopReading();
   }

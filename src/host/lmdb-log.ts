@@ -152,9 +152,9 @@ export class LmdbLog {
   /** Writes all or nothing; resolves when it is on disk. Rejects with StoreError. */
   async commit({ writes, compaction }: LogChange): Promise<void> {
     let bytes = 0;
-    for (const { key, value } of writes) if (value) bytes += HEADER + key.length + value.bytes.length;
+    const values = writes.map((write) => write.value && writeValue(write, write.value));
+    writes.forEach(({ key }, i) => (bytes += HEADER + key.length + (values[i]?.length ?? 0)));
     this.#directory.checkWritable(bytes);
-    const values = writes.map((write) => write.value && writeValue(write, write.value.bytes));
     const apply = () => {
       writes.forEach((write, i) => {
         const at = positionKey(write);
@@ -266,10 +266,13 @@ function positionKey({ revision, sub }: Position): Buffer {
 /** Also of where the value belongs, so that it does not pass for another. */
 const checksum = (at: Position, bytes: Uint8Array) => crc32(bytes, at.revision % 2 ** 32);
 
-function writeValue(at: Position, bytes: Uint8Array): Buffer {
-  const stored = Buffer.allocUnsafe(CHECKSUM + bytes.length);
-  stored.writeUInt32BE(checksum(at, bytes));
-  stored.set(bytes, CHECKSUM);
+function writeValue(at: Position, value: Value): Buffer {
+  const { text } = value;
+  const source = text ?? value.bytes;
+  const stored = Buffer.allocUnsafe(CHECKSUM + Buffer.byteLength(source));
+  if (typeof source === 'string') stored.write(source, CHECKSUM);
+  else stored.set(source, CHECKSUM);
+  stored.writeUInt32BE(checksum(at, stored.subarray(CHECKSUM)));
   return stored;
 }
 

@@ -28,7 +28,9 @@ export interface Peer {
 
 /** Names in lower case. */
 export type ResponseHeaders = Record<string, string | readonly string[]>;
-export type Body = Uint8Array | readonly Uint8Array[];
+/** Text goes out as UTF-8. */
+export type Chunk = Uint8Array | string;
+export type Body = Chunk | readonly Chunk[];
 
 export interface HttpExchange {
   /** Upper case. */

@@ -1,10 +1,10 @@
 // Results and errors -> HTTP answers in the form the client asked for. Encoded objects are sent as they are.
 
-import { bytesOf, listChunks } from '../api/codec.ts';
+import { listTexts, textOf } from '../api/codec.ts';
 import { internalError, StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { ListResult, ObjectResult } from '../api/op.ts';
-import type { Body, HttpExchange, ResponseHeaders } from './http-exchange.ts';
+import type { Body, Chunk, HttpExchange, ResponseHeaders } from './http-exchange.ts';
 import { type Form, JSON_FORM } from './negotiate.ts';
 import { partialObject, toTable, type TableRequest } from './transform.ts';
 
@@ -18,7 +18,6 @@ export interface Reply {
 
 /** Below this many bytes compressing costs more than it saves. */
 const GZIP_FROM = 128 * 1024;
-const NEWLINE = new Uint8Array([10]);
 const encoder = new TextEncoder();
 
 export async function sendObject(
@@ -53,7 +52,7 @@ export async function sendList(reply: Reply, list: ListResult, kind: AnyKind, ta
     return sendValue(reply, 200, {}, partial, false);
   }
   if (form.mediaType === 'application/json' && !reply.pretty) {
-    return sendBytes(reply, 200, {}, 'application/json', [...listChunks(list, typed), NEWLINE]);
+    return sendBytes(reply, 200, {}, 'application/json', [...listTexts(list, typed), '\n']);
   }
   const { apiVersion, kind: listKind, metadata } = list;
   const items = typed ? list.items : list.items.map(({ apiVersion: _1, kind: _2, ...rest }) => rest);
@@ -70,13 +69,13 @@ async function sendValue(
 ): Promise<void> {
   if (reply.form.mediaType === 'application/yaml') {
     const { formatYaml } = await import('../api/yaml.ts');
-    return sendBytes(reply, status, headers, 'application/yaml', encoder.encode(formatYaml(value)));
+    return sendBytes(reply, status, headers, 'application/yaml', formatYaml(value));
   }
   if (reply.pretty) {
     const text = JSON.stringify(value, null, 2) + '\n';
-    return sendBytes(reply, status, headers, 'application/json', encoder.encode(text));
+    return sendBytes(reply, status, headers, 'application/json', text);
   }
-  const body = encoded ? [bytesOf(value), NEWLINE] : encoder.encode(JSON.stringify(value) + '\n');
+  const body = `${encoded ? textOf(value) : JSON.stringify(value)}\n`;
   return sendBytes(reply, status, headers, 'application/json', body);
 }
 
@@ -98,8 +97,9 @@ async function sendBytes(
   exchange.respond(status, head, body);
 }
 
+/** About: characters of text count as bytes. */
 function lengthOf(body: Body): number {
-  return body instanceof Uint8Array ? body.length : body.reduce((sum, chunk) => sum + chunk.length, 0);
+  return Array.isArray(body) ? body.reduce((sum: number, chunk: Chunk) => sum + chunk.length, 0) : body.length;
 }
 
 /** Answers with the Status of an error. Anything but a StatusError is an internal error. */
@@ -128,7 +128,7 @@ export function sendText(exchange: HttpExchange, auditId: string, status: number
       'content-type': 'text/plain; charset=utf-8',
       'x-content-type-options': 'nosniff',
     },
-    encoder.encode(text),
+    text,
   );
 }
 

@@ -61,7 +61,7 @@ export class TestExchange implements HttpExchange {
     if (this.status !== 0) throw new Error('answered twice');
     this.status = status;
     this.sent = headers;
-    this.chunks = body instanceof Uint8Array ? [body] : [...body];
+    this.chunks = [body].flat().map((chunk) => (typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk));
     this.ended = true;
   }
 

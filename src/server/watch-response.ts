@@ -3,7 +3,7 @@
 // A client that reads slowly is given events as it drains them; what waits for it are references to objects that the
 // server holds anyway. One that falls too far behind is cut off, and comes back with a list of its own.
 
-import { bytesOf } from '../api/codec.ts';
+import { textOf } from '../api/codec.ts';
 import type { AnyKind } from '../api/kind.ts';
 import type { WatchEvent, WatchSink, WatchStream } from '../api/op.ts';
 import type { BodyWriter } from './http-exchange.ts';
@@ -19,7 +19,7 @@ const MAX_SENT = 1000;
 /** Lines are joined up to about this many bytes, then written. */
 const CHUNK = 64 * 1024;
 /** Bytes of lines kept for other clients. */
-const KEPT = 8 * 1024 * 1024;
+const KEPT = 2 * 1024 * 1024;
 
 type Encode = (event: WatchEvent) => Uint8Array;
 const encoder = new TextEncoder();
@@ -70,7 +70,7 @@ class WatchWriter implements WatchSink {
     for (const event of batch) this.#pending.push(event);
     if (this.#starting) this.#initial += batch.length;
     if (this.#starting) return this.#flush();
-    if (this.#blocked) for (const event of batch) this.#waiting += bytesOf(event.object).length;
+    if (this.#blocked) for (const event of batch) this.#waiting += textOf(event.object).length;
     else this.#schedule();
     if (this.#pending.length - this.#next - this.#initial <= MAX_PENDING && this.#waiting <= MAX_PENDING_BYTES) return;
     this.#ended = true;
@@ -162,7 +162,7 @@ let kept = 0;
 export function eventLine(event: WatchEvent): Uint8Array {
   const known = lines.get(event.object);
   if (known?.type === event.type) return known.bytes;
-  const bytes = wrap(event.type, bytesOf(event.object));
+  const bytes = wrap(event.type, textOf(event.object));
   kept += bytes.length;
   if (kept > KEPT) {
     lines = new WeakMap();
@@ -172,17 +172,9 @@ export function eventLine(event: WatchEvent): Uint8Array {
   return bytes;
 }
 
-function wrap(type: string, object: Uint8Array): Uint8Array {
-  const head = `{"type":"${type}","object":`;
-  const line = new Uint8Array(head.length + object.length + 2);
-  encoder.encodeInto(head, line);
-  line.set(object, head.length);
-  line[line.length - 2] = 0x7d;
-  line[line.length - 1] = 0x0a;
-  return line;
-}
+const wrap = (type: string, object: string) => encoder.encode(`{"type":"${type}","object":${object}}\n`);
 
-const lineOf = (type: string, object: unknown) => wrap(type, encoder.encode(JSON.stringify(object)));
+const lineOf = (type: string, object: unknown) => wrap(type, JSON.stringify(object));
 
 function partialEncoder(metaVersion: string): Encode {
   return ({ type, object }) =>

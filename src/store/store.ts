@@ -3,11 +3,13 @@
 // The model is etcd's: https://etcd.io/docs/v3.5/learning/data_model/
 
 /**
- * An opaque value. Memory keeps the reference; disk reads `bytes` once, when it writes, and gives values whose `bytes` it
+ * An opaque value. Memory keeps the reference; disk reads `text` or `bytes` once, when it writes, and gives values whose `bytes` it
  * reads whenever asked: that throws StoreError once the entry is replaced and compacted, or the store closed.
  */
 export interface Value {
   readonly bytes: Uint8Array;
+  /** The same as text, where that is what is at hand: the bytes are its UTF-8. */
+  readonly text?: string;
 }
 
 export interface Entry {
