@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { RawConnection } from '../api/streams/raw-connection.ts';
 import type { Body, BodyWriter, HttpExchange, Peer, ResponseHeaders } from '../server/http-exchange.ts';
-import { bodyLength, collect, gzip, rawValues, send, splitTarget } from './exchange-body.ts';
+import { asBytes, bodyLength, collect, gzip, rawValues, send, splitTarget } from './exchange-body.ts';
 import { rawConnection } from './raw-connection.ts';
 
 export class Http1Exchange implements HttpExchange {
@@ -84,13 +84,14 @@ export class Http1Exchange implements HttpExchange {
     const response = this.#response;
     if (response.headersSent || response.destroyed) return;
     const head: OutgoingHttpHeaders = { ...(headers as OutgoingHttpHeaders) };
-    const length = bodyLength(body);
+    const whole = asBytes(body);
+    const length = bodyLength(whole);
     if (status !== 304 && status !== 204) head['content-length'] ??= length;
     const unread = this.#bodyUnread();
     if (unread) head['connection'] = 'close';
     response.writeHead(status, head);
     if (this.method === 'HEAD') response.end();
-    else send(response, body, length);
+    else send(response, whole, length);
     if (unread) response.once('finish', () => this.#request.socket.destroySoon());
   }
 

@@ -2,7 +2,7 @@
 
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Body, BodyWriter, HttpExchange, Peer, ResponseHeaders } from '../server/http-exchange.ts';
-import { bodyLength, collect, gzip, rawValues, send, splitTarget } from './exchange-body.ts';
+import { asBytes, bodyLength, collect, gzip, rawValues, send, splitTarget } from './exchange-body.ts';
 
 const { NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 const NOTHING = new Uint8Array(0);
@@ -67,12 +67,13 @@ export class Http2Exchange implements HttpExchange {
   respond(status: number, headers: ResponseHeaders, body?: Body): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.headersSent) return;
-    const length = bodyLength(body);
+    const whole = asBytes(body);
+    const length = bodyLength(whole);
     const head: OutgoingHttpHeaders = { ':status': status, ...(headers as OutgoingHttpHeaders) };
     if (status !== 304 && status !== 204) head['content-length'] ??= length;
     const endStream = length === 0 || this.method === 'HEAD';
     stream.respond(head, { endStream });
-    if (!endStream) send(stream, body, length);
+    if (!endStream) send(stream, whole, length);
     // A body nobody read would hold the stream open: tell the client to stop sending.
     if (!stream.readableEnded && !stream.endAfterHeaders) this.#stopReading();
   }
