@@ -15,6 +15,7 @@ import { certificateSigner } from '../host/csr-signer.ts';
 import { nodeConnector } from '../host/node-api-client.ts';
 import { LmdbStore } from '../host/lmdb-store.ts';
 import type { Listener } from '../host/listener.ts';
+import { saveMemory } from '../host/memory-saver.ts';
 import { Pki } from '../host/pki.ts';
 import { tokenSigner } from '../host/token-signer.ts';
 import { legacyToken } from '../server/authn/token-issuer.ts';
@@ -190,10 +191,12 @@ async function closing(parts: {
 }): Promise<void> {
   const { env, plane, listener, store, loops, signal } = parts;
   const compaction = compactRegularly(env, store, signal);
+  const saver = saveMemory(env.clock);
   const loopsEnded = loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
   await stopped(signal);
   await loopsEnded;
   compaction.cancel();
+  saver.stop();
   await listener.close(1000);
   plane.close();
   await store.close();
