@@ -1,12 +1,12 @@
 // Random histories of rules in a real kernel: changes one by one must lead to the very table that writing all at once
 // makes. `CORACLE_RUNS` sets how many histories (20 unless told).
 
-import { execFileSync, type StdioOptions } from 'node:child_process';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { NftablesSink } from '../src/host/nftables.ts';
 import { frontendKey, type Rule, type RuleChange } from '../src/proxy/rule-set.ts';
 import { testNode } from './support/network.ts';
+import { nftContents } from './support/nft-contents.ts';
 
 const options = { podCidr: '10.244.0.0/16', serviceCidr: '10.96.0.0/16' };
 const runs = Number(process.env['CORACLE_RUNS'] ?? 20);
@@ -36,23 +36,6 @@ const rule: fc.Arbitrary<Rule> = fc.record({
 /** One transaction: some rules come or change, some frontends go. */
 const step = fc.record({ set: fc.array(rule, { maxLength: 4 }), drop: fc.array(frontend, { maxLength: 2 }) });
 
-/** The maps and sets with their contents, in an order; chains that no rule needs any more may stay. */
-function contents(netns: string, table: string): string[] {
-  const args = [`--net=${netns}`, 'nft', '-j', 'list', 'table', 'ip', table];
-  type Held = { name: string; elem?: unknown[] };
-  // nft warns that chains with maps have no form in JSON: chains are not what is compared.
-  const stdio: StdioOptions = ['ignore', 'pipe', 'ignore'];
-  const { nftables } = JSON.parse(execFileSync('nsenter', args, { encoding: 'utf8', stdio })) as {
-    nftables: { map?: Held; set?: Held }[];
-  };
-  return nftables
-    .flatMap(
-      ({ map, set }) =>
-        (map ?? set ?? { elem: [] }).elem?.map((e) => `${(map ?? set)!.name} ${JSON.stringify(e)}`) ?? [],
-    )
-    .sort();
-}
-
 test('changes one by one and all at once make the same table', { timeout: 600_000 }, async () => {
   await using node = testNode();
   const stepwise = new NftablesSink({ ...options, table: 'stepwise', netns: node.netns });
@@ -79,8 +62,8 @@ test('changes one by one and all at once make the same table', { timeout: 600_00
           }
         }
         await atonce.replace(rules.values());
-        const got = contents(node.netns, 'stepwise');
-        expect(got).toEqual(contents(node.netns, 'atonce'));
+        const got = nftContents(node.netns, 'stepwise');
+        expect(got).toEqual(nftContents(node.netns, 'atonce'));
         compared += got.length;
       }),
       { numRuns: runs, seed: 7 },

@@ -135,9 +135,6 @@ export async function startTestCluster(short: string): Promise<TestCluster> {
   try {
     await Promise.all([cluster.up(), buildBusyboxImage(archive)]);
     await cluster.coracle('image', 'load', archive);
-    // Made after the cluster is up: names are answered without its pods until they run.
-    const dns = ['get', 'deployment', 'coredns', '-n', 'kube-system'];
-    await until('cluster DNS is there', async () => (await cluster.kubectl.run(dns)).code === 0);
     await cluster.kubectl.ok('rollout status deployment coredns -n kube-system --timeout=60s');
   } catch (error) {
     await cluster.delete();
