@@ -150,3 +150,35 @@ test('a restricted frontend lets in whom it names and drops others, and a change
   await sink.change([{ before: open, after: rule([a], { sources: [] }) }]);
   expect(connect(friend.netns, VIP, 80)).toEqual(['timeout']);
 });
+
+test('UDP flows to endpoints that went are forgotten, by a change as by who comes anew; others stay', async () => {
+  await using node = testNode();
+  const [a, b, client] = [node.pod(), node.pod(), node.pod()];
+  await Promise.all([node.serve(a), node.serve(b)]);
+  const udp = (port: number, pods: readonly { ip: string }[]) =>
+    rule(pods, { frontend: { ip: VIP, protocol: 'udp', port } });
+  /** The Service's ports that clients have flows at, and where those lead. */
+  const flows = () =>
+    execFileSync('nsenter', [`--net=${node.netns}`, 'conntrack', '-L', '-p', 'udp', '-d', VIP], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+      .split('\n')
+      .flatMap((line) => /dport=(\d+) .*?src=(\S+) /.exec(line)?.slice(1).join(' ') ?? [])
+      .sort();
+  const first = sinkOf(node);
+  await first.replace([udp(53, [a]), udp(54, [a]), udp(55, [a])]);
+  for (const port of [53, 54, 55]) connect(client.netns, VIP, port, { protocol: 'udp' });
+  expect(flows()).toEqual([`53 ${a.ip}`, `54 ${a.ip}`, `55 ${a.ip}`]);
+  await first.change([{ before: udp(53, [a]), after: udp(53, [b]) }]);
+  await first.close();
+  expect(flows()).toEqual([`54 ${a.ip}`, `55 ${a.ip}`]);
+  // What changed while nobody was there: one port leads elsewhere, one is gone.
+  const next = sinkOf(node);
+  await next.replace([udp(54, [a, b])]);
+  await next.close();
+  expect(flows()).toEqual([`54 ${a.ip}`]);
+  await next.replace([udp(54, [b])]);
+  await next.close();
+  expect(flows()).toEqual([]);
+});
