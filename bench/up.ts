@@ -3,7 +3,7 @@
 // containerd with one pod sandbox. `node bench/up.ts [--starts n] [--idle seconds] [--cpu seconds] [--pods n]`, after a build.
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { Pod } from '../src/api/kinds/core/pod.ts';
 import { runningState } from '../src/cluster/state-file.ts';
 import { cgroupProcesses } from '../src/host/cgroup-tree.ts';
+import { commandLineOf } from '../src/host/processes.ts';
 import { BUSYBOX_IMAGE, buildBusyboxImage } from '../test/fixtures/busybox.ts';
 import { startRealNode } from '../test/fixtures/real-node.ts';
 import { cpuOf, takenBy, together } from './up/memory.ts';
@@ -89,9 +90,12 @@ function forget({ paths }: BenchCluster): void {
     if (name !== 'containerd') rmSync(join(paths.data, name), { recursive: true });
 }
 
+/** The cluster's process, what it started but containerd, and what runs in pods. */
 function processesOf(cluster: BenchCluster): number[] {
   const { pid } = runningState(cluster.paths.stateFile)!;
-  return [pid, ...cgroupProcesses(`/coracle-${cluster.name}`).map((one) => one.pid)];
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  const own = children.filter((child) => !commandLineOf(child)[0]?.includes('containerd'));
+  return [pid, ...own, ...cgroupProcesses(`/coracle-${cluster.name}`).map((one) => one.pid)];
 }
 
 async function memoryAtRest(cluster: BenchCluster): Promise<void> {
