@@ -58,6 +58,50 @@ function bundle(): void {
   row('memory of an instance', `${(median(runs.map((r) => r.bytes)) / 2 ** 20).toFixed(1)} MiB`, '10 MiB', 'heap');
 }
 
+/** examples/operator over the built package: a cluster, the operator, a copy made, changed and removed, all stopped. */
+function operatorTest(): void {
+  if (!existsSync(new URL('../dist/testing.js', import.meta.url))) return;
+  const example = new URL('../examples/operator/mirror.ts', import.meta.url).href;
+  const program = `
+    import { ConfigMap, Namespace } from 'coracle';
+    import { TestCluster } from 'coracle/testing';
+    import { runMirrorOperator, TO } from ${JSON.stringify(example)};
+    async function round() {
+      const cluster = await TestCluster.start();
+      const { client, env } = cluster;
+      const stop = new AbortController();
+      const running = runMirrorOperator({ client, env, identity: 'a' }, stop);
+      await client.create(Namespace, { metadata: { name: 'team-a' } });
+      const ref = { namespace: 'default', name: 'settings' };
+      const copy = { namespace: 'team-a', name: 'settings' };
+      await client.create(ConfigMap, { metadata: { ...ref, annotations: { [TO]: 'team-a' } }, data: { a: '1' } });
+      await cluster.settle();
+      await client.patch(ConfigMap, ref, 'merge', { data: { a: '2' } });
+      await cluster.settle();
+      if ((await client.get(ConfigMap, copy)).data.a !== '2') throw new Error('not copied');
+      await client.delete(ConfigMap, ref);
+      await cluster.settle();
+      if ((await cluster.list(ConfigMap)).some(({ metadata }) => metadata.name === 'settings')) throw new Error('not gone');
+      stop.abort();
+      await running;
+      await cluster.stop();
+    }
+    const times = [];
+    for (let i = 0; i < 20; i++) {
+      const start = performance.now();
+      await round();
+      times.push(performance.now() - start);
+    }
+    console.log(JSON.stringify({ first: times[0], later: times.slice(1).sort((a, b) => a - b)[9] }));`;
+  const cwd = new URL('..', import.meta.url);
+  const argv = ['--input-type=module', '-e', program];
+  const { stdout, stderr, status } = spawnSync(process.execPath, argv, { encoding: 'utf8', cwd });
+  if (status !== 0) throw new Error(stderr);
+  const { first, later } = JSON.parse(stdout) as { first: number; later: number };
+  row("an operator's test, first", ms(first), '100 ms', 'cluster and all, cold code');
+  row("an operator's test", ms(later), '100 ms', 'median of 19');
+}
+
 /** Until all has settled: every pod ready, every event written. */
 async function deploymentOf100(kubelet: 'simulated' | 'full', rounds: number): Promise<void> {
   const times: number[] = [];
@@ -89,6 +133,7 @@ async function manyNodes(nodes: number, pods: number): Promise<void> {
 }
 
 bundle();
+operatorTest();
 await deploymentOf100('simulated', small ? 5 : 25);
 await deploymentOf100('full', small ? 5 : 25);
 await manyNodes(small ? 100 : 1000, small ? 1000 : 10_000);
