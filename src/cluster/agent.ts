@@ -29,7 +29,8 @@ import { pathsOf, type ClusterPaths } from './paths.ts';
 import { portFree } from './ports.ts';
 import { openNodeEndpoint, realNodeName, removeRealNode, startRealNode, type RealNode } from './real-node.ts';
 import { removeIfEmpty } from './user-kubeconfig.ts';
-import { removeState, runningState, startTicksOf, writeState } from './state-file.ts';
+import { removeState, runningState, writeState } from './state-file.ts';
+import { startTicksOf } from '../host/processes.ts';
 
 const EFFECTS = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
 const LONGEST_NAME = 40;

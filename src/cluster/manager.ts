@@ -17,7 +17,8 @@ import { rotateLog } from '../host/log-sink.ts';
 import { lastWords } from './cluster-log.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
 import { removeIfEmpty } from './user-kubeconfig.ts';
-import { readState, runningState, startTicksOf, type ClusterState } from './state-file.ts';
+import { readState, runningState, type ClusterState } from './state-file.ts';
+import { startTicksOf } from '../host/processes.ts';
 
 /** What the background process tells the one that started it. */
 export type ChildMessage =

@@ -21,7 +21,8 @@ import { openNodeEndpoint, startRealNode, type RealNode } from './real-node.ts';
 import { startServer, type RunningServer } from './server.ts';
 import { simulatedNode } from './simulated-nodes.ts';
 import { applyDnsService, installDnsPods } from './addons.ts';
-import { startTicksOf, writeState } from './state-file.ts';
+import { writeState } from './state-file.ts';
+import { startTicksOf } from '../host/processes.ts';
 import { refreshUserKubeconfig } from './user-kubeconfig.ts';
 
 export const CLUSTER_DOMAIN = 'cluster.local';

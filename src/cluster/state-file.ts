@@ -3,6 +3,7 @@
 
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { startTicksOf } from '../host/processes.ts';
 
 export interface ClusterState {
   readonly name: string;
@@ -17,25 +18,6 @@ export interface ClusterState {
   readonly slot: number;
   readonly startedAt: number;
   readonly ready: boolean;
-}
-
-/** The start time of a process in clock ticks, or undefined when there is no such process. Not Linux: always ''. */
-export function startTicksOf(pid: number): string | undefined {
-  if (process.platform !== 'linux') {
-    try {
-      process.kill(pid, 0);
-      return '';
-    } catch {
-      return undefined;
-    }
-  }
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
 }
 
 export function writeState(file: string, state: ClusterState): void {

@@ -1,9 +1,8 @@
 // The mounts of a mount namespace, as the kernel lists them, and the few things a node does to them.
 // https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-mountinfo-information-about-mounts
 
-import { execFile } from 'node:child_process';
 import { mkdir, readFile } from 'node:fs/promises';
-import { promisify } from 'node:util';
+import { run } from './run.ts';
 
 export interface MountEntry {
   readonly mountPoint: string;
@@ -12,8 +11,6 @@ export interface MountEntry {
   /** Mounts made below it are seen by other mount namespaces and the other way round. */
   readonly shared: boolean;
 }
-
-const run = promisify(execFile);
 
 /** The kernel writes blanks and backslashes as octal numbers. */
 const unescape = (text: string) => text.replace(/\\([0-7]{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)));

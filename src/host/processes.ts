@@ -10,14 +10,24 @@ export interface ProcessRef {
   readonly startTicks: string;
 }
 
-/** The start time of a process, or undefined when there is none or only its zombie. */
+/** The start time of a process, or undefined when there is none or only its zombie. Always '' where there is no /proc. */
 export function startTicksOf(pid: number): string | undefined {
+  if (process.platform !== 'linux') return existsElsewhere(pid) ? '' : undefined;
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
   } catch {
     return undefined;
+  }
+}
+
+function existsElsewhere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
   }
 }
 
