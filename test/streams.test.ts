@@ -6,6 +6,7 @@ import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { StatusError } from '../src/api/errors.ts';
 import { kubectls } from './support/kubectl.ts';
 import { streamCluster, type StreamCluster } from './support/stream-cluster.ts';
 
@@ -123,6 +124,19 @@ describe.each(ways)('kubectl $version, $way', ({ version, kubectl, through }) =>
     const answers = await Promise.all(Array.from({ length: 5 }, () => converse(port, data)));
     expect(answers.map((answer) => answer.equals(data))).toEqual([true, true, true, true, true]);
     await forward.stop();
+  });
+
+  test('port-forward: a node that is not ready says so', async () => {
+    const { check } = cluster.node;
+    const message = 'the kubelet of node "n" is starting';
+    cluster.node.check = () => Promise.reject(new StatusError('ServiceUnavailable', message));
+    try {
+      const { code, err } = await cluster.run(kubectl, ['port-forward', 'p', ':9']);
+      expect(code).toBe(1);
+      expect(err).toContain(message);
+    } finally {
+      cluster.node.check = check!;
+    }
   });
 
   test('port-forward: nobody listens', async () => {
