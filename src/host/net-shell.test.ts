@@ -29,6 +29,13 @@ test('a shell that is gone fails what it was doing, and another takes over', asy
   expect(await shell.run('echo again')).toEqual({ code: 0, output: 'again\n' });
 });
 
+test('a command that hangs is given up, and does not hold up those that come after', async () => {
+  const impatient = new NetShell(undefined, 50);
+  await expect(impatient.run('sleep 1')).rejects.toThrow('killed by SIGKILL');
+  expect((await impatient.run('echo next')).output).toBe('next\n');
+  impatient.close();
+});
+
 test('what was told before the end is still done', async () => {
   const last = shell.run('sleep 0.05; echo done');
   shell.close();

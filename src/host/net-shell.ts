@@ -14,10 +14,13 @@ export interface ShellResult {
 }
 
 interface Waiting {
+  readonly late: NodeJS.Timeout;
   readonly resolve: (result: ShellResult) => void;
   readonly reject: (error: Error) => void;
 }
 
+/** Milliseconds; a full table of 10,000 Services takes one or two thousand on a busy machine. */
+const LONGEST_RUN = 120_000;
 const END = 'coracle-end-of-command';
 const RESULT = new RegExp(`${END} (\\d+)\\n`);
 
@@ -30,19 +33,21 @@ export const toShell = (command: string, input: string) =>
 
 export class NetShell {
   readonly #netns: string | undefined;
+  readonly #longest: number;
   #session: Session | undefined;
 
-  /** `netns` is the path of a network namespace; the current one unless told. */
-  constructor(netns?: string) {
+  /** `netns` is the path of a network namespace; the current one unless told. `longest`: milliseconds of one command. */
+  constructor(netns?: string, longest = LONGEST_RUN) {
     this.#netns = netns;
+    this.#longest = longest;
   }
 
   /**
    * Runs a shell command with `input` on its standard input, after those before it have ended. Resolves whatever its exit
-   * code is; rejects when the shell is gone, and the next call starts another.
+   * code is; rejects when the shell is gone, or was ended because a command hangs, and the next call starts another.
    */
   run(command: string, input = ''): Promise<ShellResult> {
-    if (!this.#session?.alive) this.#session = new Session(this.#netns);
+    if (!this.#session?.alive) this.#session = new Session(this.#netns, this.#longest);
     return this.#session.run(command, input);
   }
 
@@ -56,11 +61,13 @@ export class NetShell {
 /** One life of the shell. */
 class Session {
   readonly #child: ChildProcessByStdio<Writable, Readable, null>;
+  readonly #longest: number;
   readonly #waiting: Waiting[] = [];
   #output = '';
   alive = true;
 
-  constructor(netns: string | undefined) {
+  constructor(netns: string | undefined, longest: number) {
+    this.#longest = longest;
     const [program, ...args] = netns ? ['nsenter', `--net=${netns}`, 'sh'] : ['sh'];
     const env = { ...process.env, PATH: SYSTEM_PATH, LC_ALL: 'C' };
     const child = spawn(program!, args, { env, stdio: ['pipe', 'pipe', 'ignore'] });
@@ -68,7 +75,10 @@ class Session {
     child.stdout.setEncoding('utf8').on('data', (text: string) => this.#said(text));
     const lost = (error: Error) => {
       this.alive = false;
-      for (const { reject } of this.#waiting.splice(0)) reject(error);
+      for (const { reject, late } of this.#waiting.splice(0)) {
+        clearTimeout(late);
+        reject(error);
+      }
     };
     child.on('error', lost);
     // Killed, it leaves nothing worth waiting for; a program it had started may hold its output open.
@@ -83,7 +93,8 @@ class Session {
 
   run(command: string, input: string): Promise<ShellResult> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ resolve, reject }) === 1) this.#hold(true);
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), this.#longest).unref();
+      if (this.#waiting.push({ resolve, reject, late }) === 1) this.#hold(true);
       this.#child.stdin.write(toShell(command, input));
     });
   }
@@ -97,7 +108,9 @@ class Session {
     for (let found = RESULT.exec(this.#output); found; found = RESULT.exec(this.#output)) {
       const output = this.#output.slice(0, found.index);
       this.#output = this.#output.slice(found.index + found[0].length);
-      this.#waiting.shift()?.resolve({ code: Number(found[1]), output });
+      const done = this.#waiting.shift();
+      clearTimeout(done?.late);
+      done?.resolve({ code: Number(found[1]), output });
     }
     if (this.#waiting.length === 0) this.#hold(false);
   }
