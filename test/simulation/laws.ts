@@ -115,7 +115,13 @@ const availabilityKept: Law = {
   watch(world) {
     let disturbed = world.clock.now();
     let nodes = '';
+    // The least a Deployment was ever asked to keep: the controllers may not know yet that it is more now.
+    const least = new Map<string, number>();
     return ({ key, object, previous }) => {
+      if (key.startsWith(DEPLOYMENTS) && object) {
+        const { uid } = object.metadata;
+        least.set(uid, Math.min(least.get(uid) ?? Infinity, floorOf(object as Deployment)));
+      }
       if (key.startsWith(DEPLOYMENTS) && !sameReplicas(object as Deployment, previous as Deployment))
         disturbed = world.clock.now();
       if (key.startsWith('/registry/core/nodes/')) {
@@ -141,9 +147,10 @@ const availabilityKept: Law = {
       const sets = all<ReplicaSet>(world, ReplicaSet).filter((s) => controllerOf(s)?.uid === owner.metadata.uid);
       const left = availableOf(world, sets);
       world.count('checked availability');
-      return left >= floorOf(owner)
+      const floor = least.get(owner.metadata.uid) ?? 0;
+      return left >= floor
         ? undefined
-        : `Deployment ${owner.metadata.name} has ${left} pods left and must keep ${floorOf(owner)}`;
+        : `Deployment ${owner.metadata.name} has ${left} pods left and must keep ${floor}`;
     };
   },
 };
