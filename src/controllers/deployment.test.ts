@@ -178,6 +178,18 @@ describe('deployment-controller', () => {
     expect(await sizes()).toEqual({ 1: 0, 2: 3 });
   });
 
+  it('recreates though it was resized in the middle of a rollout', async () => {
+    await create(3);
+    await roll();
+    await image('2');
+    await t.client.patch(Deployment, ref, 'merge', {
+      spec: { replicas: 5, strategy: { type: 'Recreate', rollingUpdate: null } },
+    });
+    await t.settle();
+    await roll();
+    expect(await sizes()).toEqual({ 1: 0, 2: 5 });
+  });
+
   it('resizes in proportion in the middle of a rollout', async () => {
     await create(10, { strategy: { rollingUpdate: { maxSurge: 3, maxUnavailable: 2 } } });
     await roll();

@@ -117,7 +117,9 @@ class Rollout {
     if (deployment.spec.paused || this.#resized()) {
       this.#sizes = resize(deployment, this.#old, this.#current);
       if (deployment.spec.paused) this.#cleanUp();
-      return this.#result(this.#counted());
+      // Of a Recreate several sets may live, left from a rolling update or adopted: there is nothing to share out, and
+      // who stopped here, as upstream does, would stop for ever.
+      if (deployment.spec.paused || isRolling(deployment) || this.#sizes.size > 0) return this.#result(this.#counted());
     }
     if (isRolling(deployment)) this.#rollOn();
     else this.#recreate();

@@ -117,10 +117,15 @@ const availabilityKept: Law = {
     let nodes = '';
     // The least a Deployment was ever asked to keep: the controllers may not know yet that it is more now.
     const least = new Map<string, number>();
+    // One that is turned around in the middle counts on pods that its sets are about to lose, as upstream's does.
+    const templates = new Map<string, { last: string; changes: number }>();
     return ({ key, object, previous }) => {
       if (key.startsWith(DEPLOYMENTS) && object) {
         const { uid } = object.metadata;
         least.set(uid, Math.min(least.get(uid) ?? Infinity, floorOf(object as Deployment)));
+        const last = JSON.stringify((object as Deployment).spec.template);
+        const known = templates.get(uid);
+        if (known?.last !== last) templates.set(uid, { last, changes: known ? known.changes + 1 : 0 });
       }
       if (key.startsWith(DEPLOYMENTS) && !sameReplicas(object as Deployment, previous as Deployment))
         disturbed = world.clock.now();
@@ -144,6 +149,7 @@ const availabilityKept: Law = {
         return undefined;
       }
       if (!owner || world.clock.now() - disturbed < UNDISTURBED) return undefined;
+      if (templates.get(owner.metadata.uid)!.changes > 1) return undefined;
       const sets = all<ReplicaSet>(world, ReplicaSet).filter((s) => controllerOf(s)?.uid === owner.metadata.uid);
       const left = availableOf(world, sets);
       world.count('checked availability');
