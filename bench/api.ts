@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { MALLOC, NODE_FLAGS } from '../src/cluster/process-settings.ts';
 import type { FloorOptions } from './api/floor-process.ts';
 import { H2Client, type Ask, type Target } from './api/h2-client.ts';
 import { podJson } from './api/pod.ts';
@@ -95,6 +96,7 @@ const MERGE = 'application/merge-patch+json';
 
 async function main(): Promise<void> {
   const nodeArgs = [
+    ...NODE_FLAGS,
     ...flags.node,
     ...(flags.prof ? ['--cpu-prof', `--cpu-prof-dir=${flags.prof}`] : []),
     ...(flags.collect ? ['--expose-gc'] : []),
@@ -103,8 +105,9 @@ async function main(): Promise<void> {
     await bundle('server-process'),
     [dir, ...(flags.all ? ['all'] : []), ...(flags['no-trace'] ? ['no-trace'] : [])],
     nodeArgs,
+    MALLOC,
   );
-  const floor = new Measured(await bundle('floor-process'), [dir], flags.node);
+  const floor = new Measured(await bundle('floor-process'), [dir], [...NODE_FLAGS, ...flags.node], MALLOC);
   try {
     const target = await server.said<Target>();
     await delay(1500);

@@ -56,8 +56,12 @@ export class Measured {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
 
-  constructor(file: string, args: readonly string[], nodeArgs: readonly string[]) {
-    this.#child = fork(file, args, { execArgv: [...nodeArgs], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  constructor(file: string, args: readonly string[], nodeArgs: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    this.#child = fork(file, args, {
+      execArgv: [...nodeArgs],
+      env: { ...env, ...process.env },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.#ended = new Promise((resolve) => this.#child.once('exit', resolve));
   }
 

@@ -16,6 +16,7 @@ import {
 import { rotateLog } from '../host/log-sink.ts';
 import { lastWords } from './cluster-log.ts';
 import { pathsOf, type ClusterPaths } from './paths.ts';
+import { MALLOC, NODE_FLAGS } from './process-settings.ts';
 import { removeIfEmpty } from './user-kubeconfig.ts';
 import { readState, runningState, type ClusterState } from './state-file.ts';
 import { startTicksOf } from '../host/processes.ts';
@@ -27,15 +28,6 @@ export type ChildMessage =
   | { readonly type: 'failed'; readonly message: string };
 
 export const contextOf = (name: string) => (name === 'coracle' ? 'coracle' : `coracle-${name}`);
-
-/** Somewhat less memory under load, no more CPU that could be measured (docs/performance.md). */
-const NODE_FLAGS = ['--max-semi-space-size=8'];
-
-/**
- * Large pieces of memory go back to the system when they are freed, and few threads keep any for themselves: a third less
- * memory at rest (docs/performance.md). Only glibc reads these.
- */
-const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '131072' };
 
 /** Starts the cluster in the background and resolves when it is ready; `entry` is the CLI's own script. */
 export async function startInBackground(
