@@ -161,7 +161,7 @@ describe('our own client', () => {
     const running = stream.run({ stdout: byteSink() }, { signal: stop.signal });
     stop.abort(new Error('enough'));
     await expect(running).rejects.toThrow('enough');
-    await expect.poll(() => cluster.node.aborted).toContain('sleep 1001');
+    await expect.poll(() => cluster.node.aborted, { timeout: 10_000 }).toContain('sleep 1001');
   });
 
   test('port-forward: the end of the input is passed on', async () => {

@@ -20,6 +20,8 @@ function textOf({ code = '', message }: Error & { readonly code?: string }, host
   if (code === 'ENOTFOUND') return `dial tcp: lookup ${host}: no such host`;
   if (message === 'socket hang up') return 'EOF';
   if (code === 'ECONNRESET') return `read tcp ${address}: read: connection reset by peer`;
+  if (code === 'CERT_HAS_EXPIRED')
+    return 'tls: failed to verify certificate: x509: certificate has expired or is not yet valid';
   if (code === 'EPROTO') return 'tls: first record does not look like a TLS handshake';
   return message;
 }

@@ -72,7 +72,8 @@ class RemoteNode implements NodeApi {
   }
 
   async check(target: Parameters<NonNullable<NodeApi['check']>>[0]): Promise<void> {
-    const response = await this.#get(podTarget('check', target), new AbortController().signal);
+    const dialing = (message: string) => `error dialing backend: ${message}`;
+    const response = await this.#get(podTarget('check', target), new AbortController().signal, dialing);
     response.resume();
   }
 
@@ -117,8 +118,9 @@ class RemoteNode implements NodeApi {
   }
 
   /** Resolves with the answer begun; rejects with a StatusError for any but 200. */
-  async #get(target: string, signal: AbortSignal): Promise<IncomingMessage> {
+  async #get(target: string, signal: AbortSignal, unreached?: (message: string) => string): Promise<IncomingMessage> {
     const server = kubeletAddress(await this.#options.node(this.#name));
+    const asking = (message: string) => `Get "https://${server.host}:${server.port}${target}": ${message}`;
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       const agent = new Agent({ ...this.#options.tls() });
       const request = httpsRequest({ ...server, path: target, agent, signal }, resolve);
@@ -130,7 +132,7 @@ class RemoteNode implements NodeApi {
       request.on('error', (cause) => {
         if (signal.aborted) return reject(signal.reason as Error);
         const { message } = goNetError(cause, server.host, server.port);
-        reject(new StatusError('InternalError', `Get "https://${server.host}:${server.port}${target}": ${message}`));
+        reject(new StatusError('InternalError', (unreached ?? asking)(message)));
       });
       request.end();
     });

@@ -105,6 +105,11 @@ describe('requests that are refused', () => {
     const stream = { ...exec(copy), check } as NodeStream;
     expect(await refused(SPDY, stream)).toMatchObject({ status: 404, body: 'container not found ("c")' });
   });
+  test('a node that cannot be reached, as a Status of the server', async () => {
+    const check = () => Promise.reject(new StatusError('InternalError', 'error dialing backend: EOF'));
+    const lost = { ...exec(copy), check } as NodeStream;
+    await expect(refused(SPDY, lost)).rejects.toMatchObject({ code: 500, message: 'error dialing backend: EOF' });
+  });
 });
 
 describe('exec over WebSocket', () => {

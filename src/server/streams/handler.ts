@@ -51,6 +51,9 @@ export function streamHandler(
       case 'portforward': {
         const kind = upgradeKind(exchange);
         const refusal = await refusalOf(stream);
+        // A node that cannot be reached has said nothing: that is the server's to tell, in a Status. kubectl takes any
+        // other text with a colon for YAML, and shows nothing of it.
+        if (refusal?.reason === 'InternalError') throw refusal;
         if (refusal) return refuse(exchange, refusal);
         if (stream.kind === 'portforward') return portForward(options, exchange, stream, kind, subject);
         if (kind === 'websocket') return webSocketCommand(exchange, stream, env);
