@@ -219,6 +219,7 @@ describe('what cannot be is refused in one sentence', () => {
       'status',
       'kubeconfig',
       'logs',
+      'trace',
       'image build',
       'image load',
       'image ls',
@@ -280,7 +281,19 @@ describe.skipIf(kubectls().size === 0)('clusters of simulated nodes', () => {
       unknown
     >;
     expect(status).toMatchObject({ name: one.name, state: 'running', nodes: 'simulated' });
+    expect(status['workload']).toMatchObject({ nodes: { Ready: 5 }, pods: { Running: 10 } });
     expect(await ok(['status', '--name', one.name], shared)).toContain('SIMULATED nodes: no real containers');
+    const life = await ok(['trace', 'deploy/web', '--name', one.name], shared);
+    expect(life).toMatch(/^deployments default\/web, generation 1: Create by kubernetes-admin with kubectl/);
+    expect(life).toMatch(/ kubelet WriteStatus pods default\/web-\S+ \(Running, Ready\)/);
+    expect(life).toMatch(/\n> .* replicaset-controller Reconcile replicasets default\/web-/);
+    expect(life).toContain('... and 9 more like it');
+    expect(await fails(['trace', 'deploy/nobody', '--name', one.name], shared)).toContain(
+      'no change of deployments.apps',
+    );
+    expect(await fails(['trace', 'web', '--name', one.name], shared)).toContain('write web like deployment/web');
+    expect(await fails(['trace', 'deploy/web', '--name', two.name], shared)).toContain('is remembered');
+    expect(await ok(['logs', '--name', one.name, '--level', 'error'], shared)).toBe('');
     expect(await ok(['logs', '--name', one.name, '--tail', '5'], shared)).toBeDefined();
     expect(await fails(['image', 'ls', '--name', one.name], shared)).toContain(
       'has simulated nodes: they hold no images',

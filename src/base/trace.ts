@@ -218,6 +218,12 @@ export class Tracer {
     return span?.revision === revision ? span : undefined;
   }
 
+  /** By its `seq`, as long as it is remembered. */
+  span(seq: number): Span | undefined {
+    const span = this.#ring[seq % this.#size];
+    return span?.seq === seq ? span : undefined;
+  }
+
   /** All that are remembered, oldest first. */
   spans(): readonly Span[] {
     const first = Math.max(1, this.#seq - this.#size + 1);

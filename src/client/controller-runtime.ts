@@ -18,7 +18,7 @@ import {
 } from './controller.ts';
 import { createEventRecorder, type EventRecorder } from './event-recorder.ts';
 import type { Informer, InformerFactory, Lister } from './informer.ts';
-import { LookSpan } from './look-span.ts';
+import { isOwnWrite, LookSpan } from './look-span.ts';
 import { WorkQueue, type QueueMetrics } from './work-queue.ts';
 import { WriteBarrier, Writes } from './write-barrier.ts';
 
@@ -119,7 +119,7 @@ class ControllerRuntime {
       const informer = informers.get(watch.kind)!;
       this.#unsubscribe.push(
         informer.on((object, old) => {
-          for (const key of keys(object, old)) this.#queue.add(key, informer.revision);
+          for (const key of keys(object, old)) this.#queue.add(key, this.#newsOf(key, informer.revision));
         }),
       );
     }
@@ -152,6 +152,12 @@ class ControllerRuntime {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
+  /** Negative for a revision that is no news. */
+  #newsOf(key: string, revision: number): number {
+    const { tracer } = this.#context.env;
+    return tracer && isOwnWrite(tracer, this.#definition, key, revision) ? -revision : revision;
+  }
+
   #schedule(): void {
     if (this.#pumping || !this.#running) return;
     this.#pumping = true;
@@ -180,7 +186,7 @@ class ControllerRuntime {
     const { plan, reconcile } = this.#definition;
     const { tracer, clock } = this.#context.env;
     const began = clock.monotonic();
-    const lookOf = () => tracer && new LookSpan(tracer, this.#definition, key, cause, began);
+    const lookOf = () => tracer && new LookSpan(tracer, this.#definition, { key, cause, began });
     if (plan && !reconcile) {
       let planned: Plan;
       try {

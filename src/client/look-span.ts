@@ -3,30 +3,32 @@
 import type { Span, Tracer } from '../base/trace.ts';
 import type { ControllerDefinition } from './controller.ts';
 
+export interface Look {
+  readonly key: string;
+  /** The last revision that asked for it; 0 for none. */
+  readonly cause: number;
+  /** By the monotonic clock. */
+  readonly began: number;
+}
+
 export class LookSpan {
   readonly #tracer: Tracer;
   readonly #definition: ControllerDefinition;
-  readonly #key: string;
-  readonly #cause: number;
-  readonly #began: number;
-  /** Undefined as long as there is nothing to tell. */
-  span: Span | undefined;
+  readonly #look: Look;
+  #span: Span | undefined;
 
-  /** `cause`: the revision that asked for the look. `began` is of the monotonic clock. */
-  constructor(tracer: Tracer, definition: ControllerDefinition, key: string, cause: number, began: number) {
+  constructor(tracer: Tracer, definition: ControllerDefinition, look: Look) {
     this.#tracer = tracer;
     this.#definition = definition;
-    this.#key = key;
-    this.#cause = cause;
-    this.#began = began;
+    this.#look = look;
   }
 
   begin(): Span {
-    return (this.span ??= this.#make());
+    return (this.#span ??= this.#make());
   }
 
   finish(): void {
-    this.span?.finish();
+    this.#span?.finish();
   }
 
   fail(error: unknown): void {
@@ -35,13 +37,21 @@ export class LookSpan {
 
   #make(): Span {
     const { name, primary } = this.#definition;
-    const span = this.#tracer.begin(name, 'Reconcile', undefined, this.#cause, this.#began);
-    const slash = this.#key.indexOf('/');
+    const { key, cause, began } = this.#look;
+    const span = this.#tracer.begin(name, 'Reconcile', undefined, cause, began);
+    const slash = key.indexOf('/');
     if (primary) {
       span.resource = primary.resource;
-      span.namespace = this.#key.slice(0, Math.max(slash, 0));
-      span.objectName = this.#key.slice(slash + 1);
-    } else span.resource = this.#key;
+      span.namespace = key.slice(0, Math.max(slash, 0));
+      span.objectName = key.slice(slash + 1);
+    } else span.resource = key;
     return span;
   }
+}
+
+/** Whether a revision is what this controller itself wrote for this key: seeing it come back is no news. */
+export function isOwnWrite(tracer: Tracer, definition: ControllerDefinition, key: string, revision: number): boolean {
+  const parent = tracer.writeOf(revision)?.parent;
+  const by = typeof parent === 'number' ? tracer.span(parent) : undefined;
+  return by?.component === definition.name && key.endsWith(by.objectName);
 }

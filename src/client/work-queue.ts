@@ -46,7 +46,7 @@ export class WorkQueue<K = string> {
   /** Keys in order of arrival from `#head` on: a shift per key would move the whole array. */
   #fifo: K[] = [];
   #head = 0;
-  /** Keys that need work, waiting or not yet, each with the revision that was the first to ask for it. */
+  /** Keys that need work, waiting or not yet, each with the revision that asked for it: the last that was news, else the first. */
   readonly #dirty = new Map<K, number>();
   readonly #processing = new Set<K>();
   readonly #failures = new Map<K, number>();
@@ -74,9 +74,13 @@ export class WorkQueue<K = string> {
     return this.#processing.size;
   }
 
-  /** `cause`: the revision whose sight asks for it, where one does. */
+  /** `cause`: the revision whose sight asks for it, where one does; negative when it is no news. */
   add(key: K, cause = 0): void {
-    if (this.#closed || this.#dirty.has(key)) return;
+    if (this.#closed) return;
+    if (this.#dirty.has(key)) {
+      if (cause > 0) this.#dirty.set(key, cause);
+      return;
+    }
     this.#dirty.set(key, cause);
     if (this.#metrics) this.#since.set(key, this.#clock.monotonic());
     if (!this.#processing.has(key)) this.#push(key);
@@ -116,7 +120,7 @@ export class WorkQueue<K = string> {
     this.#failures.delete(key);
   }
 
-  /** What asked for the key taken last: a revision, or 0. */
+  /** The revision that asked for the key taken last, or 0. */
   cause = 0;
 
   /** The next key, now being worked on until `done`; undefined when none waits. */
@@ -130,7 +134,7 @@ export class WorkQueue<K = string> {
       this.#fifo = this.#fifo.slice(this.#head);
       this.#head = 0;
     }
-    this.cause = this.#dirty.get(key) ?? 0;
+    this.cause = Math.abs(this.#dirty.get(key) ?? 0);
     this.#dirty.delete(key);
     this.#processing.add(key);
     if (this.#metrics) {
