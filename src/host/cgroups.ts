@@ -59,7 +59,7 @@ export function hostCgroups(): HostCgroups {
     },
     async remove(path) {
       if (path === '' || path === '/') throw new Error('the root cgroup is not ours to remove');
-      for (const { root } of await all()) await removeTree(join(root, path));
+      await Promise.all((await all()).map(({ root }) => removeTree(join(root, path))));
     },
     async children(path) {
       const names = new Set<string>();
@@ -109,9 +109,22 @@ async function directories(path: string): Promise<string[]> {
   }
 }
 
+/** False when something is in it. */
+async function removedEmpty(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return true;
+    if (errno(error) === 'EBUSY' || errno(error) === 'ENOTEMPTY') return false;
+    throw error;
+  }
+}
+
 /** Kills what still runs there: its sandbox is gone, so nobody else would. */
 async function removeTree(path: string): Promise<void> {
-  if (!(await exists(path))) return;
+  // The runtime has removed its own below, as a rule.
+  if (await removedEmpty(path)) return;
   for (const name of await directories(path)) await removeTree(join(path, name));
   for (const ms of RETRIES_MS) {
     if (ms > 0) await delay(ms);

@@ -32,9 +32,24 @@ export function parseMountInfo(text: string): MountEntry[] {
     });
 }
 
-/** In the order in which they were mounted. */
-export async function listMounts(pid: number | 'self' = 'self'): Promise<MountEntry[]> {
-  return parseMountInfo(await readFile(`/proc/${pid}/mountinfo`, 'utf8'));
+const readMounts = async (pid: number | 'self') => parseMountInfo(await readFile(`/proc/${pid}/mountinfo`, 'utf8'));
+
+let reading: Promise<unknown> = Promise.resolve();
+let next: Promise<MountEntry[]> | undefined;
+
+/**
+ * In the order in which they were mounted. With hundreds of containers the list is long: those who ask for this process's
+ * while it is read share the next reading, so that everybody has one that began after they asked.
+ */
+export function listMounts(pid: number | 'self' = 'self'): Promise<MountEntry[]> {
+  if (pid !== 'self') return readMounts(pid);
+  next ??= reading.then(() => {
+    next = undefined;
+    const mounts = readMounts('self');
+    reading = mounts.catch(() => undefined);
+    return mounts;
+  });
+  return next;
 }
 
 export const isBelow = (path: string, folder: string) => path === folder || path.startsWith(`${folder}/`);

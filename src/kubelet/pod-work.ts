@@ -292,7 +292,8 @@ export class PodWork {
   /** The termination message, or the end of the log where the policy says so. */
   async #lastWords(status: ContainerStatus): Promise<string> {
     const { files } = this.node.host;
-    const written = await files.read(this.messageFile(status.name, status.attempt), MESSAGE_BYTES, 'end');
+    const file = this.messageFile(status.name, status.attempt);
+    const written = (await files.size(file)) ? await files.read(file, MESSAGE_BYTES, 'end') : undefined;
     if (written?.length) return decodeText(written);
     const policy = status.annotations[LABELS.messagePolicy];
     if (policy !== 'FallbackToLogsOnError' || status.exitCode === 0) return '';
