@@ -127,3 +127,22 @@ describe('WorkQueue', () => {
     expect(clock.nextForeground()).toBeUndefined();
   });
 });
+
+it('knows with a key which revision asked for it: the last that was news, else the first', () => {
+  const queue = new WorkQueue({ clock: new VirtualClock() });
+  queue.add('a', 5);
+  queue.add('a', 7);
+  queue.add('a', -8);
+  queue.add('b', -9);
+  queue.add('c');
+  queue.add('c', 4);
+  const taken = () => [queue.take(), queue.cause];
+  expect([taken(), taken(), taken()]).toEqual([
+    ['a', 7],
+    ['b', 9],
+    ['c', 4],
+  ]);
+  queue.add('a', 10);
+  queue.done('a');
+  expect(taken()).toEqual(['a', 10]);
+});

@@ -28,6 +28,7 @@ import type { Descriptions } from '../server/openapi-schemas.ts';
 import { openIdHandlers, versionHandler } from '../server/plain-paths.ts';
 import { tracesHandler } from '../server/traces-handler.ts';
 import { streamHandler } from '../server/streams/handler.ts';
+import { buildInfo } from './build-info.ts';
 import { authentication, ISSUER } from './authentication.ts';
 import { keepRenewed } from './certificate-renewal.ts';
 import type { ControlPlane } from './control-plane.ts';
@@ -119,6 +120,7 @@ export class ApiFront {
   #paths({ server, metrics, bootstrapped }: ControlPlane): PathHandler[] {
     const log = this.#options.env.log.child('apiserver');
     processMetrics(metrics);
+    buildInfo(metrics);
     const openApi = new OpenApi(server.kinds, { version: GIT_VERSION, descriptions: loadDescriptions });
     return [
       healthHandler(

@@ -96,7 +96,13 @@ test('health is for anybody, metrics for whom the API server lets', async () => 
   onTestFinished(() => again.close());
   const { status, text } = await ask(again.port, '/metrics', { authorization });
   expect(status).toBe(200);
-  expect(parseExposition(text).get('process_cpu_seconds_total')!.type).toBe('counter');
+  const families = parseExposition(text);
+  expect(families.get('process_cpu_seconds_total')!.type).toBe('counter');
+  const [info] = families.get('kubernetes_build_info')!.samples;
+  expect([info!.value, info!.labels.get('minor')]).toEqual([1, '36']);
+  expect([...info!.labels.keys()].sort().join(' ')).toBe(
+    'build_date compiler git_commit git_tree_state git_version go_version major minor platform',
+  );
 });
 
 test('the proxy’s are open: health by its last transaction, metrics, mode', async () => {

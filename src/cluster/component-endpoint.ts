@@ -14,6 +14,7 @@ import { issue, keyPem, newKey } from '../host/x509.ts';
 import { healthHandler, type HealthCheck } from '../server/health.ts';
 import { metricsHandler } from '../server/metrics-handler.ts';
 import type { HttpExchange, PathHandler } from '../server/http-exchange.ts';
+import { buildInfo } from './build-info.ts';
 import type { Flags } from './flags.ts';
 
 const YEAR = 365 * 24 * 3_600_000;
@@ -77,6 +78,7 @@ function pathsOf(env: Env, checks: readonly HealthCheck[]): PathHandler[] {
   const failed = (check: string, error: unknown) => env.log.warn('health check failed', { check, error });
   if (!env.metrics) return [healthHandler(checks, failed)];
   processMetrics(env.metrics);
+  buildInfo(env.metrics);
   return [healthHandler(checks, failed), metricsHandler(env.metrics)];
 }
 
@@ -126,7 +128,10 @@ export interface ProxyEndpoints {
 /** kube-proxy's: health for load balancers on every address, metrics on loopback, both plain HTTP and open to anybody. */
 export async function openProxyEndpoints(env: Env, flags: Flags, checkHealth: () => boolean): Promise<ProxyEndpoints> {
   const { metrics } = env;
-  if (metrics) processMetrics(metrics);
+  if (metrics) {
+    processMetrics(metrics);
+    buildInfo(metrics);
+  }
   const health = await openPlain({ env, flags }, 'healthz-bind-address', (path) => {
     if (path !== '/healthz' && path !== '/livez') return undefined;
     const currentTime = new Date(env.clock.now()).toISOString();
