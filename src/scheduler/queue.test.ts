@@ -37,11 +37,24 @@ test('a refused pod waits for an event its plugin cares about, and for its backo
   expect(queue.pop()).toBeUndefined();
   queue.event('NodeAdd');
   expect(queue.pop()?.metadata.name).toBe('a');
-  queue.failed('a', ['NodeAffinity']);
-  queue.event('NodeAdd');
+  queue.failed('a', ['NodeResourcesFit']);
+  queue.event('PodDelete');
   expect(queue.pop()).toBeUndefined();
   await clock.advance(2_000);
   expect(queue.pop()?.metadata.name).toBe('a');
+});
+
+test('a node that comes or changes ends the back-off, too', () => {
+  const { queue } = make();
+  queue.set(pod('a'));
+  for (const event of ['NodeAdd', 'NodeUpdate'] as const) {
+    queue.pop();
+    queue.failed('a', ['NodeResourcesFit']);
+    queue.event(event);
+    expect(queue.pop()?.metadata.name).toBe('a');
+    queue.failed('a', ['NodeResourcesFit']);
+    queue.event('NodeAdd');
+  }
 });
 
 test('an event that cannot help the pod leaves it waiting, and its back-off as it is', async () => {

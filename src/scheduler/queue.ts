@@ -125,13 +125,18 @@ export class SchedulingQueue {
     this.#armTimer(this.#clock.monotonic() + FORGET_AFTER, true);
   }
 
-  /** The cluster changed: waiting pods whose refusing plugins care become candidates again, but those it cannot help. */
+  /**
+   * The cluster changed: waiting pods whose refusing plugins care become candidates again, but those it cannot help. After
+   * their back-off, unless a node changed: that is rare, and pods without a node wait for nothing else.
+   */
   event(event: ClusterEvent, mayHelp: (pod: Pod) => boolean = () => true): void {
     this.#cycle++;
     this.#events.push(event);
     if (this.#events.length > 1024) this.#events.splice(0, 512);
     for (const item of this.#items.values()) {
-      if (item.place === 'waiting' && this.#concerns(item, event) && mayHelp(item.pod)) this.#afterBackoff(item, event);
+      if (item.place !== 'waiting' || !this.#concerns(item, event) || !mayHelp(item.pod)) continue;
+      if (event === 'NodeAdd' || event === 'NodeUpdate') this.#push(item, event);
+      else this.#afterBackoff(item, event);
     }
   }
 

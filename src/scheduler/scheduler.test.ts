@@ -263,7 +263,7 @@ test('a cordon in two steps, spec and taint, is undone at once: the half way doe
   await node('n1', '2', { unschedulable: true, taints });
   await start();
   await pod('a');
-  await t.clock.advance(1_500);
+  await t.clock.advance(10);
   await t.client.patch(Node, { name: 'n1' }, 'merge', { spec: { unschedulable: null } });
   await t.clock.advance(10);
   expect(await where('a')).toBeUndefined();
