@@ -14,6 +14,9 @@ import { CONTROLLER_MANAGER, LOOPBACK, nodeUser, SCHEDULER } from '../../src/clu
 import { runControllerManager } from '../../src/cluster/run-controllers.ts';
 import { podAddress, simulatedConfig } from '../../src/cluster/simulated-config.ts';
 import { controllersOf } from '../../src/controllers/index.ts';
+import { runKubelet } from '../../src/kubelet/kubelet.ts';
+import type { MemoryHost } from '../../src/kubelet/memory-host.ts';
+import type { SimulatedRuntime } from '../../src/kubelet/simulated-runtime.ts';
 import { runSimulatedNodes } from '../../src/kubelet/simulated-node.ts';
 import type { PodBehaviour } from '../../src/kubelet/simulated-pod.ts';
 import { runScheduler } from '../../src/scheduler/scheduler.ts';
@@ -32,8 +35,16 @@ export interface Process {
   /** A number for the next address of a pod on this node: no two have the same, whichever process gave them. */
   readonly nextAddress: () => number;
   kill?: () => void;
+  /** Whole kubelets over what runs on their machines, which outlives them; else records of pods. */
+  readonly machine: Machine | undefined;
   /** What an observer sees. */
   views?: readonly SeenView[];
+}
+
+/** Of one node: its containers and files. */
+export interface Machine {
+  readonly runtime: SimulatedRuntime;
+  readonly host: MemoryHost;
 }
 
 /** A part of the objects of a kind, as an informer has it. */
@@ -47,6 +58,8 @@ export const nodes = ['node-1', 'node-2', 'node-3'] as const;
 export const components: readonly string[] = ['manager-1', 'manager-2', 'scheduler', ...nodes, 'observer'];
 /** Of each node. */
 export const CPUS = 4;
+/** What pods mount; nothing here speaks TLS. */
+export const ROOT_CA = 'none\n';
 
 /** Runs until the process is killed. */
 export async function runComponent(process: Process): Promise<void> {
@@ -59,7 +72,7 @@ export async function runComponent(process: Process): Promise<void> {
 
 async function manager({ name, env, link, signal }: Process, elected: boolean): Promise<void> {
   // Controllers remember things: a new process knows nothing of the last one.
-  const definitions = controllersOf({ kinds: builtinKinds, clusterCidr: '10.244.0.0/16' });
+  const definitions = controllersOf({ kinds: builtinKinds, clusterCidr: '10.244.0.0/16', rootCa: ROOT_CA });
   const run = (context: { signal: AbortSignal }) =>
     runControllerManager({ env, definitions, clientOf: (user, agent) => link.client(user, agent) }, context);
   if (!elected) return run({ signal });
@@ -94,7 +107,15 @@ async function observer(process: Process): Promise<void> {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
 
-async function kubelet({ name, env, link, signal, behaviour, nextAddress }: Process, index: number): Promise<void> {
+async function kubelet(process: Process, index: number): Promise<void> {
+  const { name, env, link, signal, behaviour, nextAddress, machine } = process;
+  if (machine) {
+    const client = link.client(nodeUser(name), 'kubelet');
+    const informers = createInformerFactory({ client, env }, { signal });
+    const token = async () => ({ token: 'simulated', refreshAt: Infinity });
+    const config = simulatedConfig({ name, index });
+    return runKubelet({ client, env, config, ...machine, informers, token }, { signal });
+  }
   // One watch of all pods serves the simulated nodes of a process; a kubelet's own rights cover only its pods.
   const informers = createInformerFactory({ client: link.client(LOOPBACK, 'simulator'), env }, { signal });
   const node = {

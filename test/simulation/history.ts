@@ -26,6 +26,8 @@ export interface Settings {
   readonly drift: number;
   /** Of a hundred containers so many crash, and become ready late. */
   readonly flaky: number;
+  /** Whole kubelets over a simulated runtime, with volumes, probes and events, instead of records of pods. */
+  readonly whole: boolean;
 }
 
 export interface History {
@@ -67,7 +69,7 @@ function pick<T extends DeedKind>(all: readonly T[], draw: Draw): T {
   return all.find((kind) => (rest -= weight(kind)) < 0)!;
 }
 
-const CALM: Settings = { jitter: 0, sync: 0, bookmarks: true, managers: 1, drift: 0, flaky: 0 };
+const CALM: Settings = { jitter: 0, sync: 0, bookmarks: true, managers: 1, drift: 0, flaky: 0, whole: false };
 export const calm = CALM;
 
 /** Pauses between two deeds, in milliseconds: some at once, some when the last one's consequences have passed. */
@@ -82,6 +84,7 @@ export function drawHistory(seed: number): History {
     managers: draw.chance(0.25) ? 2 : 1,
     drift: draw.of([0, 0, 0, 10, 100]),
     flaky: draw.of([0, 0, 5, 20]),
+    whole: seed % 10 === 0,
   };
   const deeds: Deed[] = [];
   const add = (at: number, kind: DeedKind) => deeds.push({ at, do: kind.name, ...kind.draw?.(draw) });

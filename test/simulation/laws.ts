@@ -150,6 +150,8 @@ const availabilityKept: Law = {
       }
       if (!owner || world.clock.now() - disturbed < UNDISTURBED) return undefined;
       if (templates.get(owner.metadata.uid)!.changes > 1) return undefined;
+      // Ready is not available yet where it has to last: whose clocks then count is not known here.
+      if (owner.spec.minReadySeconds) return undefined;
       const sets = all<ReplicaSet>(world, ReplicaSet).filter((s) => controllerOf(s)?.uid === owner.metadata.uid);
       const left = availableOf(world, sets);
       world.count('checked availability');

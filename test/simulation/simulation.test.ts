@@ -31,7 +31,7 @@ it(`${ROUNDS} histories end as they should`, () => {
   expect(stderr).toBe('');
   expect(stdout).toContain('all well');
   expect(status).toBe(0);
-});
+}, 900_000);
 
 /** Every change with its time. */
 async function tale(seed: number): Promise<string> {

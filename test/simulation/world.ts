@@ -2,15 +2,17 @@
 // with its own clock, its own line to the server, and its own death.
 
 import { isReason, type StatusError } from '../../src/api/errors.ts';
-import type { KubeObject } from '../../src/api/object.ts';
 import type { ApiOp, ApiResult, NoUser, UserInfo } from '../../src/api/op.ts';
-import { createLogger, type LogRecord } from '../../src/base/log.ts';
+import { podAddress } from '../../src/cluster/simulated-config.ts';
+import { MemoryHost } from '../../src/kubelet/memory-host.ts';
+import { SimulatedRuntime } from '../../src/kubelet/simulated-runtime.ts';
+import { createLogger, silentLogger, type LogRecord } from '../../src/base/log.ts';
 import { seededRandom, VirtualClock } from '../../src/base/virtual-clock.ts';
 import { Client } from '../../src/client/client.ts';
 import { createControlPlane, type ControlPlane } from '../../src/cluster/control-plane.ts';
 import { LOOPBACK } from '../../src/cluster/identities.ts';
 import type { MemoryStore } from '../../src/store/memory-store.ts';
-import { components, runComponent, type Process } from './components.ts';
+import { components, CPUS, ROOT_CA, nodes, runComponent, type Machine, type Process } from './components.ts';
 import { SimulatedDisk, type Disk } from './durable-store.ts';
 import type { Settings } from './history.ts';
 import { Link, LOST } from './link.ts';
@@ -67,6 +69,7 @@ export class World {
   readonly #options: WorldOptions;
   readonly #incarnations = new Map<string, number>();
   #addresses = 0;
+  readonly #machines = new Map<string, Machine>();
   #plane: ControlPlane | undefined;
   #died!: (error: StatusError) => void;
   #death!: Promise<never>;
@@ -147,8 +150,9 @@ export class World {
       link,
       signal: abort.signal,
       managers: this.settings.managers,
-      behaviour: (...of) => this.#behaviour(...of),
+      behaviour: (pod, container, attempt) => this.#behaviour(pod.metadata.uid ?? '', container, attempt),
       nextAddress: () => this.#addresses++,
+      machine: this.settings.whole ? this.#machine(name) : undefined,
     };
     this.processes.set(name, process);
     runComponent(process).catch((error: unknown) => {
@@ -189,7 +193,7 @@ export class World {
     this.#death = new Promise<never>((_, reject) => (this.#died = reject));
     this.#death.catch(() => {});
     const env = { clock, random: this.random('server', incarnation), log };
-    const plane = createControlPlane({ env, store: this.disk.open(), clusterCidr: '10.244.0.0/16' });
+    const plane = createControlPlane({ env, store: this.disk.open(), clusterCidr: '10.244.0.0/16', rootCa: ROOT_CA });
     this.#plane = plane;
     await plane.bootstrap();
   }
@@ -255,6 +259,24 @@ export class World {
     return result;
   }
 
+  /** A node's machine outlives its kubelet; its clock is right. */
+  #machine(name: string): Machine | undefined {
+    const index = nodes.indexOf(name as (typeof nodes)[number]);
+    if (index < 0) return undefined;
+    let machine = this.#machines.get(name);
+    if (!machine) {
+      const env = { clock: this.clock, random: this.random(name, 'machine'), log: silentLogger };
+      const runtime = new SimulatedRuntime({
+        env,
+        podIP: () => podAddress(index, this.#addresses++),
+        scenario: (config, { pod }) => this.#behaviour(pod.uid, config.name, config.attempt),
+      });
+      machine = { runtime, host: new MemoryHost({ machine: { hostname: name, cpus: CPUS }, forgetful: true }) };
+      this.#machines.set(name, machine);
+    }
+    return machine;
+  }
+
   #heard(name: string, record: LogRecord): void {
     this.#options.log?.({ ...record, component: `${name}/${record.component}` });
     if (record.level === 'error' && record.message !== 'leadership lost')
@@ -269,10 +291,10 @@ export class World {
     return { offset, rate: 1 + ((random.next() - 0.5) * 2 * drift) / 1000 };
   }
 
-  #behaviour(pod: KubeObject, container: string, attempt: number) {
+  #behaviour(uid: string, container: string, attempt: number) {
     const { flaky } = this.settings;
     if (!this.stormy || flaky === 0) return {};
-    const random = this.random('container', pod.metadata.uid ?? '', container, attempt);
+    const random = this.random('container', uid, container, attempt);
     if (random.next() * 100 >= flaky) return {};
     return random.next() < 0.5
       ? { exitAfter: Math.ceil(random.next() * 10_000), exitCode: 1 }
