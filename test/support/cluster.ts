@@ -13,6 +13,7 @@ import { pathsOf, type ClusterPaths } from '../../src/cluster/paths.ts';
 import { nodeParts } from '../../src/cluster/real-node.ts';
 import { runningState } from '../../src/cluster/state-file.ts';
 import { startTicksOf } from '../../src/host/processes.ts';
+import { dnsProgram } from '../../src/cluster/system-image.ts';
 import { findLeftovers } from '../../src/host/leftovers.ts';
 import { buildBusyboxImage, BUSYBOX_IMAGE } from '../fixtures/busybox.ts';
 import { Kubectl, kubectls, type Outcome } from './kubectl.ts';
@@ -131,6 +132,7 @@ export class TestCluster {
 
 /** Starts a cluster named after `short` (a few letters) with the busybox image. */
 export async function startTestCluster(short: string): Promise<TestCluster> {
+  if (!existsSync(dnsProgram())) throw new Error('clusters in tests need the built DNS program: npm run build');
   const cluster = new TestCluster(short);
   const archive = join(cluster.dir, 'busybox.tar');
   try {

@@ -73,7 +73,8 @@ export class Kubectl {
           resolve({ code, out, err: err.replace(/^WARNING: version difference.*\n/gm, '') });
         },
       );
-      child.stdin?.end(stdin);
+      // One that fails early reads nothing: its exit tells.
+      child.stdin?.on('error', () => undefined).end(stdin);
     });
   }
 
@@ -105,7 +106,7 @@ export class Kubectl {
         this.#children.delete(child);
         resolve({ code: code ?? 255, out, err });
       });
-      child.stdin.end(keys);
+      child.stdin.on('error', () => undefined).end(keys);
     });
   }
 
