@@ -21,6 +21,7 @@ import { tokenSigner } from '../host/token-signer.ts';
 import { legacyToken } from '../server/authn/token-issuer.ts';
 import type { AdmissionOptions } from '../server/admission/index.ts';
 import type { ApiServerAddress } from '../server/bootstrap.ts';
+import type { Caches } from '../server/caches.ts';
 import type { PathHandler } from '../server/http-exchange.ts';
 import { MemoryStore } from '../store/memory-store.ts';
 import type { Store } from '../store/store.ts';
@@ -190,7 +191,7 @@ async function closing(parts: {
   readonly signal: AbortSignal;
 }): Promise<void> {
   const { env, plane, listener, store, loops, signal } = parts;
-  const compaction = compactRegularly(env, store, signal);
+  const compaction = compactRegularly(env, store, plane.caches, signal);
   const saver = saveMemory(env.clock);
   const loopsEnded = loops.catch((error: unknown) => env.log.error('a control loop ended with an error', { error }));
   await stopped(signal);
@@ -218,13 +219,17 @@ function stopped(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Forgets the history before the last interval, so that a watch always finds at least one interval of it. */
-function compactRegularly(env: Env, store: Store, signal: AbortSignal): { cancel(): void } {
+/**
+ * Forgets the history before the last interval, so that a watch always finds at least one interval of it, as far as there is
+ * room for it.
+ */
+function compactRegularly(env: Env, store: Store, caches: Caches, signal: AbortSignal): { cancel(): void } {
   let before = store.revision;
   let timer = env.clock.setTimer(COMPACT_EVERY, tick, { unref: true });
   function tick(): void {
     if (signal.aborted) return;
     store.compact(before).catch((error: unknown) => env.log.error('compaction failed', { error }));
+    caches.forget(before);
     before = store.revision;
     timer = env.clock.setTimer(COMPACT_EVERY, tick, { unref: true });
   }

@@ -218,6 +218,11 @@ export class Caches {
     return this.#storages.values();
   }
 
+  /** Forgets the history of all kinds up to and including `revision`, as the store does when it is compacted. */
+  forget(revision: number): void {
+    for (const { cache } of this.#storages.values()) cache.forget(revision);
+  }
+
   /** An error is what watchers are told. */
   close(error?: Error): void {
     this.feed.close(error);

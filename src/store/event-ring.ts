@@ -1,6 +1,9 @@
 // The most recent events in order of revision, at most about `capacity` of them, and from which revision on they are
 // complete. Few large ones are as much as many small ones: they may also weigh `budget` together, about.
 
+/** So many times what may be is there before some of it is dropped. */
+const SLACK = 1.25;
+
 export class EventRing<E extends { readonly revision: number }> {
   #events: E[] = [];
   #start = 0;
@@ -22,13 +25,12 @@ export class EventRing<E extends { readonly revision: number }> {
     return this.#start;
   }
 
-  /** Begins anew with these events, all there were after revision `start`. */
-  reset(start: number, events: E[] = []): void {
+  /** Begins anew, empty, at revision `start`. */
+  reset(start: number): void {
     this.#start = start;
-    this.#events = events;
-    this.#weights = this.#weigh ? events.map(this.#weigh) : [];
-    this.#weight = this.#weights.reduce((sum, weight) => sum + weight, 0);
-    this.#trim(1);
+    this.#events = [];
+    this.#weights = [];
+    this.#weight = 0;
   }
 
   push(event: E): void {
@@ -38,8 +40,7 @@ export class EventRing<E extends { readonly revision: number }> {
       this.#weights.push(weight);
       this.#weight += weight;
     }
-    // In strides, since dropping from the front moves the rest.
-    this.#trim(1.25);
+    this.#trim();
   }
 
   /** The events after `revision`, which is not before `start`. */
@@ -56,19 +57,36 @@ export class EventRing<E extends { readonly revision: number }> {
     return this.#events.slice(low);
   }
 
-  /** Drops what is too much, once it is `slack` times what may be. The events of one revision stay together or go. */
-  #trim(slack: number): void {
+  /** Drops what is too much: in strides, since dropping from the front moves the rest. */
+  #trim(): void {
     const { length } = this.#events;
-    if (length <= this.#capacity * slack && this.#weight <= this.#budget * slack) return;
+    if (length <= this.#capacity * SLACK && this.#weight <= this.#budget * SLACK) return;
     let count = Math.max(0, length - this.#capacity);
     let dropped = 0;
     for (let i = 0; i < count; i++) dropped += this.#weights[i] ?? 0;
     while (count < length - 1 && this.#weight - dropped > this.#budget) dropped += this.#weights[count++] ?? 0;
-    if (count === 0) return;
-    this.#start = this.#events[count - 1]!.revision;
-    while (count < length && this.#events[count]!.revision === this.#start) dropped += this.#weights[count++] ?? 0;
-    this.#events.splice(0, count);
-    this.#weights.splice(0, count);
+    this.#drop(count, dropped);
+  }
+
+  /** Drops what happened up to and including `revision`, but for the last `least` events. */
+  forget(revision: number, least: number): void {
+    const most = this.#events.length - least;
+    let count = 0;
+    let dropped = 0;
+    while (count < most && this.#events[count]!.revision <= revision) dropped += this.#weights[count++] ?? 0;
+    this.#drop(count, dropped);
+  }
+
+  /** Drops the first `count` events, of this weight together, and those of the same revision as the last of them. */
+  #drop(count: number, weight: number): void {
+    if (count <= 0) return;
+    const { length } = this.#events;
+    let dropped = weight;
+    let end = count;
+    this.#start = this.#events[end - 1]!.revision;
+    while (end < length && this.#events[end]!.revision === this.#start) dropped += this.#weights[end++] ?? 0;
+    this.#events.splice(0, end);
+    this.#weights.splice(0, end);
     this.#weight -= dropped;
   }
 }

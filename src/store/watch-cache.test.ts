@@ -204,6 +204,20 @@ describe('listAt', () => {
   });
 });
 
+test('forgets old history when told, but for the last few events', async () => {
+  const { store, cache } = await open();
+  for (let i = 0; i < 150; i++) await write(store, put(`${PODS}a/${i % 7}`, `v${i}`));
+  cache.forget(20);
+  expect(cache.oldestRevision).toBe(20);
+  cache.forget(store.revision);
+  expect(cache.oldestRevision).toBe(store.revision - 100);
+  const recorder = new Recorder();
+  cache.watch(PODS, cache.oldestRevision, recorder);
+  expect(recorder.batches).toHaveLength(100);
+  expect(cache.list()).toHaveLength(7);
+  expect(() => cache.watch(PODS, 20, recorder)).toThrow(expect.objectContaining({ fault: 'compacted' }));
+});
+
 test('few large events count as many small ones', async () => {
   const limit = { budget: 1000, weigh: ({ object }: CacheEvent<Item>) => object?.text.length ?? 0 };
   const { store, cache } = await open(undefined, { limit });

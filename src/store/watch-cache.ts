@@ -10,6 +10,9 @@ import type { FeedConsumer, StoreFeed } from './store-feed.ts';
 import { SortedMap, type Range } from './sorted-map.ts';
 import { StoreError, type Entry, type StoreEvent } from './store.ts';
 
+/** Events that stay, however old: as many as upstream keeps at least. */
+const LEAST_HISTORY = 100;
+
 interface Change {
   readonly key: string;
   readonly revision: number;
@@ -163,6 +166,11 @@ export class WatchCache<T> {
     return this.#watches.add(scope, after, options.indexed, () => this.revision, sink);
   }
 
+  /** Forgets the history up to and including `revision`, but for the last few events: a watch after them goes on. */
+  forget(revision: number): void {
+    this.#ring.forget(revision, LEAST_HISTORY);
+  }
+
   /** Forgets everything and ends all watches: the kind is gone. */
   close(error?: Error): void {
     this.#feed.detach(this.prefix);
@@ -189,7 +197,9 @@ export class WatchCache<T> {
     const behind = this.#feed.revision < revision;
     const after = behind ? revision : Math.max(backlog.after, this.#feed.store.compactRevision);
     const past = [...backlog.batches, ...early].flat().filter((e) => e.revision > after && e.revision <= revision);
-    this.#ring.reset(after, this.#recall(past, after, entries));
+    this.#ring.reset(after);
+    // One by one: each is weighed while its encoding is known.
+    for (const event of this.#recall(past, after, entries)) this.#ring.push(event);
     this.#listed = revision;
     this.#early = undefined;
     for (const batch of early) if (batch[0]!.revision > revision) this.#apply(batch);
@@ -197,8 +207,8 @@ export class WatchCache<T> {
   }
 
   /** The events that led to the present content. Objects it holds already are not decoded again. */
-  #recall(past: readonly StoreEvent[], after: number, entries: readonly Entry[]): CacheEvent<T>[] {
-    if (past.length === 0) return [];
+  *#recall(past: readonly StoreEvent[], after: number, entries: readonly Entry[]): Generator<CacheEvent<T>> {
+    if (past.length === 0) return;
     const known = new Map<string, T>();
     const id = (entry: Entry) => `${entry.revision} ${entry.key}`;
     for (const entry of entries) if (entry.revision > after) known.set(id(entry), this.#objects.get(entry.key)!);
@@ -207,11 +217,13 @@ export class WatchCache<T> {
       known.set(id(entry), object);
       return object;
     };
-    return past.map(({ key, revision, entry, previous }) =>
-      entry
-        ? { type: 'put', key, revision, object: decode(entry), previous: previous && decode(previous) }
-        : { type: 'delete', key, revision, previous: decode(previous!) },
-    );
+    for (const { key, revision, entry, previous } of past) {
+      // The object last, so that it is what was decoded last.
+      const before = previous && decode(previous);
+      yield entry
+        ? { type: 'put', key, revision, object: decode(entry), previous: before }
+        : { type: 'delete', key, revision, previous: before! };
+    }
   }
 
   #apply(batch: readonly StoreEvent[]): void {
