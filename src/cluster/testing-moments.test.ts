@@ -5,7 +5,10 @@ import { Deployment } from '../api/kinds/apps/deployment.ts';
 import { ReplicaSet } from '../api/kinds/apps/replica-set.ts';
 import { ConfigMap } from '../api/kinds/core/config-map.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
-import type { Draft } from '../api/object.ts';
+import { refOfKey, type Draft } from '../api/object.ts';
+import { defineController, NOTHING, watch } from '../client/controller.ts';
+import { runController } from '../client/controller-runtime.ts';
+import { createInformer, createInformerFactory } from '../client/create-informer.ts';
 import { TestCluster } from './testing.ts';
 
 const NAMESPACE = 'default';
@@ -124,34 +127,36 @@ it('watchers learn that they must begin anew when the cluster goes back', async 
   expect(told).toEqual(['ERROR 410', 'closed']);
 });
 
-it('an informer that lives through a restore shows what is there', async () => {
-  await using cluster = await TestCluster.start({ seed: 1, time: 'real' });
-  const { createInformer } = await import('../client/create-informer.ts');
-  const abort = new AbortController();
-  await cluster.client.create(ConfigMap, { metadata: { name: 'kept', namespace: NAMESPACE } });
-  const moment = cluster.snapshot();
-  const informer = createInformer(
-    ConfigMap,
-    { client: cluster.client, env: cluster.env },
-    { namespace: NAMESPACE, signal: abort.signal },
-  );
-  await informer.synced;
-  for (const name of ['x', 'y', 'z'])
-    await cluster.client.create(ConfigMap, { metadata: { name, namespace: NAMESPACE } });
-  await cluster.settle();
-  const names = () => informer.list().map((map) => map.metadata.name);
-  expect(names()).toEqual(expect.arrayContaining(['kept', 'x', 'y', 'z']));
-  await cluster.restore(moment);
-  await cluster.client.create(ConfigMap, { metadata: { name: 'new', namespace: NAMESPACE } });
-  await expect
-    .poll(() =>
-      names()
-        .filter((name) => name !== 'kube-root-ca.crt')
-        .sort(),
-    )
-    .toEqual(['kept', 'new']);
-  abort.abort(new Error('the test is over'));
-});
+it.each(['virtual', 'real'] as const)(
+  'an informer that lives through a restore shows what is there: %s',
+  async (time) => {
+    await using cluster = await TestCluster.start({ seed: 1, time });
+    const abort = new AbortController();
+    await cluster.client.create(ConfigMap, { metadata: { name: 'kept', namespace: NAMESPACE } });
+    const moment = cluster.snapshot();
+    const informer = createInformer(
+      ConfigMap,
+      { client: cluster.client, env: cluster.env },
+      { namespace: NAMESPACE, signal: abort.signal },
+    );
+    await informer.synced;
+    for (const name of ['x', 'y', 'z'])
+      await cluster.client.create(ConfigMap, { metadata: { name, namespace: NAMESPACE } });
+    await cluster.settle();
+    const names = () => informer.list().map((map) => map.metadata.name);
+    expect(names()).toEqual(expect.arrayContaining(['kept', 'x', 'y', 'z']));
+    await cluster.restore(moment);
+    await cluster.client.create(ConfigMap, { metadata: { name: 'new', namespace: NAMESPACE } });
+    await expect
+      .poll(() =>
+        names()
+          .filter((name) => name !== 'kube-root-ca.crt')
+          .sort(),
+      )
+      .toEqual(['kept', 'new']);
+    abort.abort(new Error('the test is over'));
+  },
+);
 
 it('every change has its time and author; the past is what it was', async () => {
   await using cluster = await TestCluster.start({ seed: 4 });
@@ -215,4 +220,46 @@ describe('a run that fails tells its seed', () => {
     await using other = await TestCluster.start();
     expect(one.seed).not.toBe(other.seed);
   });
+});
+
+it('a controller of the test lives through a restore, its waiting keys included', async () => {
+  await using cluster = await TestCluster.start({ seed: 6 });
+  const { client, env } = cluster;
+  const stop = new AbortController();
+  const controller = defineController({
+    name: 'stamper',
+    primary: ConfigMap,
+    watches: [watch({ kind: ConfigMap, keys: 'self' })],
+    grants: [],
+    plan(key, view, now) {
+      const map = view.of(ConfigMap).get(key);
+      if (!map?.data?.['a'] || map.data['stamped']) return NOTHING;
+      const due = Date.parse(map.metadata.creationTimestamp!) + 60_000;
+      if (now < due) return { actions: [], again: due - now };
+      const patch = { data: { stamped: 'yes' } };
+      return { actions: [{ do: 'patch', kind: ConfigMap, ref: refOfKey(key), type: 'merge', patch }] };
+    },
+  });
+  const informers = createInformerFactory({ client, env }, stop);
+  const running = runController(controller, { client, env, informers }, stop);
+  const create = (name: string) =>
+    client.create(ConfigMap, { metadata: { name, namespace: NAMESPACE }, data: { a: '1' } });
+  const stamped = async () =>
+    (await cluster.list<ConfigMap>(ConfigMap, NAMESPACE))
+      .filter((map) => map.data?.['stamped'])
+      .map((map) => map.metadata.name);
+  await create('first');
+  await cluster.advance('30s');
+  const moment = cluster.snapshot();
+  await create('lost');
+  await cluster.advance('2m');
+  expect(await stamped()).toEqual(['first', 'lost']);
+  await cluster.restore(moment);
+  await create('second');
+  await cluster.advance('31s');
+  expect(await stamped()).toEqual(['first']);
+  await cluster.advance('30s');
+  expect(await stamped()).toEqual(['first', 'second']);
+  stop.abort(new Error('the test is over'));
+  await running;
 });

@@ -4,7 +4,7 @@
 import { StatusError } from '../api/errors.ts';
 import type { AnyKind } from '../api/kind.ts';
 import { keyOf, type KubeObject, type ObjectRef } from '../api/object.ts';
-import type { UserInfo } from '../api/op.ts';
+import type { Transport, UserInfo } from '../api/op.ts';
 import type { ChangeLife } from '../base/change-life.ts';
 import type { Env } from '../base/env.ts';
 import { silentLogger, type Logger } from '../base/log.ts';
@@ -19,6 +19,7 @@ import { ClusterLife, nodeName, type LifeOptions, type Remains, type Scenario } 
 import { parseDuration } from './duration.ts';
 import type { EmbeddedPort } from './embedded-port.ts';
 import { firstMoment, type FirstMoment } from './first-moment.ts';
+import { LastingClock } from './lasting-clock.ts';
 import { LOOPBACK } from './identities.ts';
 import type { SimulatedNode } from './simulated-nodes.ts';
 
@@ -79,8 +80,12 @@ export class TestCluster implements AsyncDisposable {
   /** As an administrator (system:masters). */
   readonly client: Client;
   readonly seed: number;
+  /** The cluster's time and randomness, for what a test runs beside it. It stays good when the cluster is restored. */
+  readonly env: Env;
   readonly #options: LifeOptions;
   #life: ClusterLife;
+  readonly #clock: LastingClock;
+  #restoring: Promise<void> | undefined;
   #port: EmbeddedPort | undefined;
   #settling: Promise<void> | undefined;
 
@@ -88,6 +93,12 @@ export class TestCluster implements AsyncDisposable {
     this.#options = options;
     this.seed = options.seed;
     this.#life = new ClusterLife(options, before);
+    this.#clock = new LastingClock(this.#life.env.clock);
+    const random = {
+      next: () => this.#life.env.random.next(),
+      bytes: (n: number) => this.#life.env.random.bytes(n),
+    };
+    this.env = { ...this.#life.env, clock: this.#clock, random };
     this.client = this.clientFor(LOOPBACK, 'test');
   }
 
@@ -140,10 +151,6 @@ export class TestCluster implements AsyncDisposable {
     return this;
   }
 
-  get env(): Env {
-    return this.#life.env;
-  }
-
   /** What components count; `metrics.text()` is what `/metrics` of a cluster with a port says. */
   get metrics(): Metrics {
     return this.#life.plane.metrics;
@@ -167,7 +174,10 @@ export class TestCluster implements AsyncDisposable {
 
   /** A client of any identity: RBAC applies as on a real cluster. It stays good when the cluster is restored. */
   clientFor(user: UserInfo, userAgent = 'test'): Client {
-    return new Client((op, options) => this.#life.plane.server.transport(user, userAgent)(op, options), userAgent);
+    const send: Transport = (op, options) => this.#life.plane.server.transport(user, userAgent)(op, options);
+    const transport: Transport = (op, options) =>
+      this.#restoring ? this.#restoring.then(() => send(op, options)) : send(op, options);
+    return new Client(transport, userAgent);
   }
 
   /** Lets time pass: `'10m'`, `'1h30m'`, or milliseconds. In real time it waits. */
@@ -229,7 +239,7 @@ export class TestCluster implements AsyncDisposable {
    * Undefined when nothing of it is remembered (the last 8,192 steps are).
    */
   trace(kind: AnyKind, { namespace = '', name }: ObjectRef): ChangeLife | undefined {
-    const { tracer } = this.env;
+    const { tracer } = this.#life.env;
     if (!tracer) throw new Error('this cluster was started with trace: false');
     return lifeOf(tracer, { resource: kind.resource, namespace, name }).life;
   }
@@ -259,14 +269,19 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /**
-   * Takes this cluster back to a snapshot: its components are restarted, its clients stay good, its port closes. Watches end
-   * with an ERROR event of code 410, as on a server whose history is gone. `env` is a new one: what a test runs on it is
-   * stopped before and started again after.
+   * Takes this cluster back to a snapshot: its components are restarted, its clients and `env` stay good, its port closes.
+   * Watches end with an ERROR event of code 410, as on a server whose history is gone: informers list anew.
    */
   async restore({ remains }: Snapshot): Promise<void> {
+    this.#restoring = this.#goBack(remains).finally(() => (this.#restoring = undefined));
+    await this.#restoring;
+  }
+
+  async #goBack(remains: Remains): Promise<void> {
     await this.#closePort();
     await this.#life.end(new StatusError('Expired', 'the cluster has been taken back to an earlier moment'));
     this.#life = new ClusterLife(this.#options, remains);
+    this.#clock.follow(this.#life.env.clock);
     await this.#resume();
   }
 
