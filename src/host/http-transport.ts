@@ -250,6 +250,8 @@ class ServerConnection {
         ':path': this.#prefix + request.target,
         ':authority': this.#authority,
         ...this.#headersOf(request, credential),
+        // Otherwise a server has to reckon with as much as it takes at most.
+        ...(request.body === undefined ? {} : { 'content-length': Buffer.byteLength(request.body) }),
       };
       const { stream, failure } = this.#pool.request(headers, request.body === undefined);
       const onAbort = () => stream.close(constants.NGHTTP2_CANCEL);

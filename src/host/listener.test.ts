@@ -107,6 +107,14 @@ function follow(stream: WatchStream) {
 }
 
 describe('the transport', () => {
+  test('tells how long bodies are: hundreds of small ones at once are no large requests', async () => {
+    const { listener } = await api();
+    const client = new Client(transportTo(listener.port), 'test');
+    const names = Array.from({ length: 200 }, (_, i) => `map-${i}`);
+    const made = names.map((name) => client.create(ConfigMap, { metadata: { name, namespace: 'many' } }));
+    expect((await Promise.all(made)).map((map) => map.metadata.name)).toEqual(names);
+  });
+
   test('does what the client does in process', async () => {
     const { listener } = await api();
     const client = new Client(transportTo(listener.port), 'test/1');
