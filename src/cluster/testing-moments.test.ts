@@ -263,3 +263,25 @@ it('a controller of the test lives through a restore, its waiting keys included'
   stop.abort(new Error('the test is over'));
   await running;
 });
+
+it.each(['simulated', 'full'] as const)(
+  '%s: pods share no address when a node comes back, nor in a fork',
+  async (kubelet) => {
+    await using cluster = await TestCluster.start({ nodes: 1, kubelet });
+    const addresses = async (of: TestCluster) =>
+      new Set((await of.list<Pod>(Pod)).map((pod) => pod.status?.podIP)).difference(new Set([undefined]));
+    const scale = async (of: TestCluster, replicas: number) => {
+      await of.client.patch(Deployment, web, 'merge', { spec: { replicas } });
+      await of.advance('1m');
+    };
+    await cluster.client.create(Deployment, slowDeployment);
+    await cluster.advance('1m');
+    await cluster.stopNode('node-1');
+    cluster.startNode('node-1');
+    await scale(cluster, 14);
+    expect((await addresses(cluster)).size).toBe(14);
+    await using other = await cluster.fork();
+    await scale(other, 18);
+    expect((await addresses(other)).size).toBe(18);
+  },
+);

@@ -33,6 +33,8 @@ export interface SimulatedNodesDependencies {
   readonly podIP?: (node: number, n: number) => string;
 }
 
+/** More than run on any node. */
+const MAX_PODS = 256;
 const INFO = { name: 'simulated', version: '1.0.0', ready: true, networkReady: true, message: '' };
 
 /** Registers all nodes and runs what is bound to them, until the signal aborts. */
@@ -43,6 +45,8 @@ export async function runSimulatedNodes(
   const { env, nodes, informers } = deps;
   const homes = new Map<string, SimulatedPodHome>();
   const pods = new Map<string, SimulatedPod>();
+  /** Addresses that pods have, also from before a restart. */
+  const taken = new Set<string>();
   const agents = nodes.map(async (node, index) => {
     const own = node.signal ? AbortSignal.any([signal, node.signal]) : signal;
     const silence = () => {
@@ -56,12 +60,14 @@ export async function runSimulatedNodes(
     };
     node.signal?.addEventListener('abort', silence, { once: true });
     try {
-      await startNode(deps, node, index, homes, own);
+      await startNode(deps, node, { index, homes, taken, signal: own });
     } catch (error) {
       if (!node.signal?.aborted) throw error;
     }
   });
   const changed = (pod: Pod | undefined, old: Pod | undefined) => {
+    if (old?.status?.podIP) taken.delete(old.status.podIP);
+    if (pod?.status?.podIP) taken.add(pod.status.podIP);
     if (old && old.metadata.uid !== pod?.metadata.uid) {
       pods.get(old.metadata.uid!)?.close();
       pods.delete(old.metadata.uid!);
@@ -72,14 +78,21 @@ export async function runSimulatedNodes(
     if (known) known.update(pod);
     else pods.set(pod.metadata.uid!, new SimulatedPod(home, pod));
   };
-  const unsubscribe = informers.informer(Pod).on(changed);
+  const all = informers.informer(Pod);
+  const everybody = all.synced.then(() => {
+    for (const { status } of all.list()) if (status?.podIP) taken.add(status.podIP);
+    return all.on(changed);
+  });
   try {
-    await Promise.all(agents);
+    await Promise.all([...agents, everybody]);
   } catch (error) {
     if (!signal.aborted) throw error;
     env.log.debug('simulated nodes have ended');
   } finally {
-    unsubscribe();
+    await everybody.then(
+      (unsubscribe) => unsubscribe(),
+      () => undefined,
+    );
     for (const pod of pods.values()) pod.close();
   }
 }
@@ -87,10 +100,14 @@ export async function runSimulatedNodes(
 async function startNode(
   { env, behaviour, podIP = defaultAddress }: SimulatedNodesDependencies,
   { config, client, machine }: SimulatedNodeSpec,
-  index: number,
-  homes: Map<string, SimulatedPodHome>,
-  signal: AbortSignal,
+  place: {
+    readonly index: number;
+    readonly homes: Map<string, SimulatedPodHome>;
+    readonly taken: ReadonlySet<string>;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
+  const { index, homes, taken, signal } = place;
   const host = new MemoryHost({ machine: { hostname: config.nodeName, ...machine } });
   let used = 0;
   homes.set(config.nodeName, {
@@ -99,7 +116,13 @@ async function startNode(
     config,
     signal,
     ...(behaviour ? { behaviour } : {}),
-    address: () => podIP(index, used++),
+    address: () => {
+      // A node that has given all away begins anew with those in use.
+      for (let tries = 0; ; tries++) {
+        const address = podIP(index, used++);
+        if (!taken.has(address) || tries === MAX_PODS) return address;
+      }
+    },
   });
   const agent = new NodeAgent({
     env,
