@@ -82,8 +82,15 @@ export function send(stream: Writable, body: Body | undefined, length: number): 
   pump();
 }
 
-/** All of a stream; undefined when it is longer than `limit` bytes, in which case the rest is left unread. */
-export function collect(stream: Readable, limit: number): Promise<Uint8Array | undefined> {
+/**
+ * All of a stream; undefined when it is longer than `limit` bytes, in which case the rest is left unread. `came` is told of the
+ * bytes of each piece.
+ */
+export function collect(
+  stream: Readable,
+  limit: number,
+  came?: (bytes: number) => void,
+): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     let chunks: Uint8Array[] = [];
     let length = 0;
@@ -93,6 +100,7 @@ export function collect(stream: Readable, limit: number): Promise<Uint8Array | u
     };
     const onData = (chunk: Uint8Array) => {
       length += chunk.length;
+      came?.(chunk.length);
       if (length > limit) {
         chunks = [];
         stream.pause();

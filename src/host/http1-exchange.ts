@@ -71,9 +71,9 @@ export class Http1Exchange implements HttpExchange {
     return rawValues(this.#request.rawHeaders, name);
   }
 
-  body(limit: number): Promise<Uint8Array | undefined> {
+  body(limit: number, came?: (bytes: number) => void): Promise<Uint8Array | undefined> {
     if (Number(this.headers['content-length'] ?? 0) > limit) return Promise.resolve(undefined);
-    return collect(this.#request, limit);
+    return collect(this.#request, limit, came);
   }
 
   bodySource(): AsyncIterable<Uint8Array> {

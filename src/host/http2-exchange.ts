@@ -54,10 +54,10 @@ export class Http2Exchange implements HttpExchange {
     return rawValues(this.#raw, name);
   }
 
-  body(limit: number): Promise<Uint8Array | undefined> {
+  body(limit: number, came?: (bytes: number) => void): Promise<Uint8Array | undefined> {
     if (this.#stream.endAfterHeaders) return Promise.resolve(NOTHING);
     if (Number(this.headers['content-length'] ?? 0) > limit) return Promise.resolve(undefined);
-    return collect(this.#stream, limit);
+    return collect(this.#stream, limit, came);
   }
 
   bodySource(): AsyncIterable<Uint8Array> {

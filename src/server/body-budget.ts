@@ -6,7 +6,7 @@ import type { Clock } from '../base/env.ts';
 import type { HttpExchange } from './http-exchange.ts';
 
 const TOTAL = 256 * 1024 * 1024;
-/** Told to be no longer than this, a body is always taken: ordinary work goes on whatever the others do. */
+/** Of which no more than this has come, a body is always taken: ordinary work goes on whatever the others do. */
 const SMALL = 64 * 1024;
 /** Milliseconds; upstream's request timeout, and how often it is looked at. */
 const PATIENCE = 60_000;
@@ -30,24 +30,26 @@ export class BodyBudget {
   }
 
   /**
-   * The whole body; undefined when it is longer than `limit` bytes. Rejects with TooManyRequests when others have too much
-   * under way, with Timeout when it takes too long, and when the client goes away.
+   * The whole body; undefined when it is longer than `limit` bytes. Rejects with TooManyRequests when too much has come of it
+   * and of others that are under way, with Timeout when it takes too long, and when the client goes away.
    */
   read(exchange: HttpExchange, limit: number): Promise<Uint8Array | undefined> {
-    const told = Number(exchange.headers['content-length'] ?? NaN);
-    const size = told >= 0 ? Math.min(told, limit) : limit;
-    if (size > SMALL && this.#held + size > TOTAL)
-      return Promise.reject(tooManyRequests('too many large requests are on their way, please try again later', 1));
     return new Promise((resolve, reject) => {
       const pending: Pending = { due: this.#clock.monotonic() + PATIENCE, fail: reject };
-      this.#held += size;
       this.#pending.add(pending);
       if (!this.#looking) this.#lookLater();
+      let held = 0;
+      const came = (bytes: number) => {
+        held += bytes;
+        this.#held += bytes;
+        if (held > SMALL && this.#held > TOTAL)
+          reject(tooManyRequests('too many large requests are on their way, please try again later', 1));
+      };
       exchange
-        .body(limit)
+        .body(limit, came)
         .then(resolve, reject)
         .finally(() => {
-          this.#held -= size;
+          this.#held -= held;
           this.#pending.delete(pending);
         });
     });

@@ -46,8 +46,11 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** The values of a repeated header, one by one. `name` in lower case. */
   headerValues(name: string): readonly string[];
-  /** The whole request body; undefined when it is longer than `limit` bytes. Rejects when the client goes away. */
-  body(limit: number): Promise<Uint8Array | undefined>;
+  /**
+   * The whole request body; undefined when it is longer than `limit` bytes. Rejects when the client goes away. `came` is
+   * told of the bytes of each piece as it arrives.
+   */
+  body(limit: number, came?: (bytes: number) => void): Promise<Uint8Array | undefined>;
   /** The request body as it arrives; use this or `body`. */
   bodySource(): ByteSource;
   /** Sends the complete answer. Arrays of chunks are written as they are, never changed. */
