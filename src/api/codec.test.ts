@@ -86,7 +86,7 @@ describe('what is kept', () => {
   it('is bounded: what nobody asks for is forgotten, and made again when somebody does', () => {
     const [asked, left] = [pod({ name: 'asked' }), pod({ name: 'left' })];
     const texts = [textOf(asked), textOf(left)];
-    for (let i = 0; i < 40; i++) {
+    for (let i = 0; i < 60; i++) {
       textOf(large(i));
       textOf(asked);
     }

@@ -23,7 +23,7 @@ interface Encoding {
 const METADATA = '"metadata":{';
 const VERSION = '"resourceVersion":"';
 /** Characters of the texts that are kept: at least so many of those asked for last, at most twice as many. */
-const KEPT = 12 * 2 ** 20;
+const KEPT = 24 * 2 ** 20;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
