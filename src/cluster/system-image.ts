@@ -14,6 +14,9 @@ export function dnsProgram(): string {
   return here.endsWith('/dist/') ? join(here, 'dns.js') : join(here, '../../dist/dns.js');
 }
 
+/** What the DNS program's Node is told: names of a cluster need little, and floods make garbage. */
+export const DNS_NODE_FLAGS = ['--max-old-space-size=96', '--max-semi-space-size=1'];
+
 /** Where a pod finds Node: there `systemNode` is to be mounted. */
 export const NODE_IN_IMAGE = '/usr/bin/node';
 
@@ -45,7 +48,7 @@ export async function buildSystemImage(program: string, name: string, dir: strin
       { path: '/app/package.json', source: Buffer.from('{"type":"module"}') },
       { path: '/app/dns.js', source: program },
     ],
-    entrypoint: [NODE_IN_IMAGE, '--max-old-space-size=96', '--max-semi-space-size=1', '/app/dns.js'],
+    entrypoint: [NODE_IN_IMAGE, ...DNS_NODE_FLAGS, '/app/dns.js'],
     workdir: '/app',
   });
   return output;

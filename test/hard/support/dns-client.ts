@@ -10,6 +10,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import packet, { type DecodedPacket } from 'dns-packet';
 import { withLength } from '../../../src/host/dns-forward.ts';
 import type { DnsChildOptions } from './dns-main.ts';
+import { DNS_NODE_FLAGS } from '../../../src/cluster/system-image.ts';
 
 export interface DnsChild extends AsyncDisposable {
   readonly port: number;
@@ -23,7 +24,7 @@ export interface DnsChild extends AsyncDisposable {
 
 export async function startDnsChild(options: DnsChildOptions): Promise<DnsChild> {
   const child: ChildProcess = fork(join(import.meta.dirname, 'dns-main.ts'), [JSON.stringify(options)], {
-    execArgv: ['--expose-gc'],
+    execArgv: ['--expose-gc', ...DNS_NODE_FLAGS],
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
   const log: string[] = [];
