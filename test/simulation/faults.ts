@@ -23,6 +23,9 @@ function fits(verb: string): (op: NoUser<ApiOp>) => boolean {
   return (op) => op.verb === verb;
 }
 
+/** Milliseconds that a message may be under way. */
+export const LONGEST_DELAY = 10_000;
+
 function linkOf(world: World, name: string) {
   return name === 'user' ? world.userLink : world.processes.get(name)?.link;
 }
@@ -55,7 +58,7 @@ const delayRequest = message(
     await link.pass(deed['ms'] as number);
     return go();
   },
-  (draw) => ({ ms: draw.of([10, 100, 1000, 10_000]) }),
+  (draw) => ({ ms: draw.of([10, 100, 1000, LONGEST_DELAY]) }),
 );
 
 const delayAnswer = message(
@@ -65,7 +68,7 @@ const delayAnswer = message(
     await link.pass(deed['ms'] as number);
     return result;
   },
-  (draw) => ({ ms: draw.of([10, 100, 1000, 10_000]) }),
+  (draw) => ({ ms: draw.of([10, 100, 1000, LONGEST_DELAY]) }),
 );
 
 /** It never reaches the server. */

@@ -6,6 +6,7 @@ import { Pod } from '../../src/api/kinds/core/pod.ts';
 import { parseQuantity } from '../../src/api/quantity.ts';
 import { controllerOf } from '../../src/api/object.ts';
 import { CPUS } from './components.ts';
+import { LONGEST_DELAY } from './faults.ts';
 import { all, isActive } from './invariants.ts';
 import { prefixOf, type Fact } from './truth.ts';
 import type { World } from './world.ts';
@@ -103,8 +104,11 @@ function floorOf({ spec }: Deployment): number {
   return wanted - Math.max(fewer, surge === 0 ? 1 : 0);
 }
 
-/** How long a Deployment has to have been left alone before its availability is the controllers' alone, in milliseconds. */
-const UNDISTURBED = 2_000;
+/**
+ * How long a Deployment has to have been left alone before its availability is the controllers' alone, in milliseconds: what was
+ * right when it was sent may arrive that late.
+ */
+const UNDISTURBED = LONGEST_DELAY + 2_000;
 
 /**
  * The ReplicaSet controller deletes no ready pod that a Deployment cannot do without, unless something else happened to
