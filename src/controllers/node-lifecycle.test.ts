@@ -6,6 +6,7 @@ import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
 import { Service } from '../api/kinds/core/service.ts';
 import { EndpointSlice } from '../api/kinds/discovery/endpoint-slice.ts';
+import { staticView } from '../client/static-view.ts';
 import { TestCluster } from '../cluster/testing.ts';
 import { startControllers } from '../cluster/test-controllers.ts';
 import { nodeIpam } from './node-ipam.ts';
@@ -319,6 +320,21 @@ describe('on a server without nodes running', () => {
         ]) as unknown,
       },
     });
+    await t.stop();
+  });
+
+  test('a pod that has ended well since it was seen has not failed', async () => {
+    const t = await startControllers([]);
+    const ref = { namespace: 'default', name: 'p' };
+    await t.client.create(Pod, pod('p', { nodeName: 'gone' }) as never);
+    const seen = staticView(podGc, [await t.client.get(Pod, ref)]);
+    const [fail, remove] = podGc.plan!('node gone', seen, 0, 0, 60_000).actions;
+    expect([fail, remove]).toMatchObject([{ do: 'patch' }, { do: 'delete' }]);
+    await t.client.patch(Pod, ref, 'merge', { status: { phase: 'Succeeded' } }, { subresource: 'status' });
+    const { patch } = fail as { patch: object };
+    const late = t.client.patch(Pod, ref, 'strategic', patch, { subresource: 'status' });
+    await expect(late).rejects.toMatchObject({ reason: 'Conflict' });
+    expect((await t.client.get(Pod, ref)).status?.phase).toBe('Succeeded');
     await t.stop();
   });
 

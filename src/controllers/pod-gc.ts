@@ -83,7 +83,7 @@ const isOutOfService = (node: NodeObject) =>
 
 /** Deletes at once. A pod that had not ended has failed: whoever counts its finalizers must know. */
 function collect(pod: PodObject, why: string | undefined, now: number): Action[] {
-  const { namespace, name, uid } = pod.metadata;
+  const { namespace, name, uid, resourceVersion } = pod.metadata;
   const ref = { namespace, name };
   const actions: Action[] = [];
   if (!finished(pod)) {
@@ -94,7 +94,11 @@ function collect(pod: PodObject, why: string | undefined, now: number): Action[]
       message: why,
       lastTransitionTime: rfc3339(now),
     };
-    const patch = { metadata: { uid }, status: { phase: 'Failed', ...(why ? { conditions: [condition] } : {}) } };
+    // Only while it is as it was seen: it may have ended well meanwhile.
+    const patch = {
+      metadata: { uid, resourceVersion },
+      status: { phase: 'Failed', ...(why ? { conditions: [condition] } : {}) },
+    };
     actions.push({
       do: 'patch',
       kind: Pod,
@@ -102,7 +106,7 @@ function collect(pod: PodObject, why: string | undefined, now: number): Action[]
       type: 'strategic',
       patch,
       subresource: 'status',
-      ignore: ['NotFound', 'Conflict'],
+      ignore: ['NotFound'],
     });
   }
   const options = { gracePeriodSeconds: 0, preconditions: { uid } };

@@ -146,9 +146,9 @@ const availabilityKept: Law = {
         pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True');
       if (!ready(before) || ready(now)) return undefined;
       const set = all<ReplicaSet>(world, ReplicaSet).find((s) => s.metadata.uid === controllerOf(before)?.uid);
-      const owner = set && all<Deployment>(world, Deployment).find((d) => d.metadata.uid === controllerOf(set)?.uid);
-      // It failed by itself, or somebody else took it away.
-      if (now === undefined || !now.metadata.deletionTimestamp || (set?.spec.replicas ?? 0) >= podsOf(world, set) + 1) {
+      const owner = all<Deployment>(world, Deployment).find((d) => set && d.metadata.uid === controllerOf(set)?.uid);
+      // It failed by itself, or somebody else took it, or its ReplicaSet, away.
+      if (!set || !now?.metadata.deletionTimestamp || (set.spec.replicas ?? 0) >= podsOf(world, set) + 1) {
         disturbed = world.clock.now();
         return undefined;
       }
@@ -171,8 +171,8 @@ const sameReplicas = (a: Deployment | undefined, b: Deployment | undefined) =>
   a?.spec.replicas === b?.spec.replicas &&
   a?.metadata.uid === b?.metadata.uid &&
   a?.metadata.deletionTimestamp === b?.metadata.deletionTimestamp;
-const podsOf = (world: World, set: ReplicaSet | undefined) =>
-  all<Pod>(world, Pod).filter((pod) => isActive(pod) && controllerOf(pod)?.uid === set?.metadata.uid).length;
+const podsOf = (world: World, set: ReplicaSet) =>
+  all<Pod>(world, Pod).filter((pod) => isActive(pod) && controllerOf(pod)?.uid === set.metadata.uid).length;
 
 const cpuOf = (pod: Pod) =>
   pod.spec.containers.reduce((sum, c) => sum + parseQuantity(c.resources?.requests?.['cpu'] ?? '0').milliValue, 0);
