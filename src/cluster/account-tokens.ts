@@ -2,11 +2,10 @@
 // controller manager's rights and renewed in time. https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles
 
 import { isReason } from '../api/errors.ts';
-import type { TokenRequest } from '../api/generated/authentication-v1.ts';
 import { ServiceAccount } from '../api/kinds/core/service-account.ts';
-import type { ObjectResult } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
+import { requestToken } from '../client/request-token.ts';
 import type { CredentialSource } from '../host/http-transport.ts';
 
 const NAMESPACE = 'kube-system';
@@ -58,25 +57,9 @@ export class AccountTokens implements CredentialSource {
   }
 
   async #ask(): Promise<Token> {
-    const result = await this.#client.do({
-      verb: 'create',
-      group: '',
-      version: 'v1',
-      resource: 'serviceaccounts',
-      namespace: NAMESPACE,
-      name: this.#name,
-      subresource: 'token',
-      options: {},
-      body: {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        metadata: {},
-        spec: { audiences: [], expirationSeconds: SECONDS },
-      },
-    });
-    const { token, expirationTimestamp } = (result as unknown as ObjectResult<TokenRequest>).object.status ?? {};
-    if (!token || !expirationTimestamp) throw new Error(`the API gave no token for ${NAMESPACE}/${this.#name}`);
+    const account = { namespace: NAMESPACE, name: this.#name };
+    const { token, expires } = await requestToken(this.#client, account, { audiences: [], expirationSeconds: SECONDS });
     const now = this.#env.clock.now();
-    return { token, until: now + (Date.parse(expirationTimestamp) - now) * RENEW_AT };
+    return { token, until: now + (expires - now) * RENEW_AT };
   }
 }

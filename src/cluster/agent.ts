@@ -97,7 +97,11 @@ async function runAgent(options: AgentOptions, { env, signal }: ComponentContext
   };
   let dns: Promise<DnsServer> | undefined;
   const onNetwork = (address: string) => {
-    void dns?.then((before) => before.close()).catch(() => {});
+    // Told below when it never answered.
+    void dns?.then(
+      (before) => before.close().catch((error: unknown) => env.log.warn('cannot close cluster DNS', { error })),
+      () => undefined,
+    );
     dns = startOwnDns({ env, client, nodeName, address, domain: network.dnsDomain }, { signal: over });
     dns.catch((error: unknown) => over.aborted || env.log.error('the node does not answer for cluster DNS', { error }));
   };
@@ -128,7 +132,9 @@ async function serve(options: AgentOptions, node: RealNode, context: ComponentCo
   const listener = await openNodeEndpoint({ env, node, client, host, port, ...certificate, clientCa });
   if (!given) {
     const use = ({ cert, key }: NodeCertificate) => listener.setCertificate(cert, key);
-    renewNodeCertificate(wanted, certificate, use, context).catch(() => {});
+    renewNodeCertificate(wanted, certificate, use, context).catch((error: unknown) => {
+      if (!context.signal.aborted) env.log.error("the node's serving certificate is not renewed any more", { error });
+    });
   }
   return listener;
 }

@@ -45,7 +45,9 @@ export async function withClient(
   const transport = httpTransport({ env: context.env, ...access, ...identity });
   const ended = new AbortController();
   const signal = AbortSignal.any([context.signal, ended.signal]);
-  follow(flags, access, transport, { env: context.env, signal }).catch(() => {});
+  follow(flags, access, transport, { env: context.env, signal }).catch((error: unknown) => {
+    if (!signal.aborted) context.env.log.error('the kubeconfig is not followed any more', { error });
+  });
   try {
     await greet(transport, access, context);
     await use({ access, transport, client: new Client(transport, userAgent) });

@@ -128,9 +128,19 @@ function clusterDns(
   return {
     answers: Promise.all([installed, serving]).then(() => dnsAnswers(env, network.dnsIp, domain, { signal })),
     onNetwork(address) {
-      void before?.then((server) => server.close()).catch(() => {});
+      // Told below when it never answered.
+      void before?.then(
+        (server) => server.close().catch((error: unknown) => env.log.warn('cannot close cluster DNS', { error })),
+        () => undefined,
+      );
       before = startNodeDns({ env, client, nodeName: node.name, address, domain }, { signal });
-      before.then(() => resolve(), reject);
+      before.then(
+        () => resolve(),
+        (error: unknown) => {
+          if (!signal.aborted) env.log.error('the node does not answer for cluster DNS', { error });
+          reject(error);
+        },
+      );
     },
   };
 }

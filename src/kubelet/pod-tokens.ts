@@ -1,11 +1,10 @@
 // Service account tokens bound to one pod, renewed when 80% of their life is over or after a day.
 // https://kubernetes.io/docs/concepts/storage/projected-volumes/#serviceaccounttoken
 
-import type { TokenRequest } from '../api/generated/authentication-v1.ts';
 import type { Pod } from '../api/kinds/core/pod.ts';
-import type { ObjectResult } from '../api/op.ts';
 import type { Env } from '../base/env.ts';
 import type { Client } from '../client/client.ts';
+import { requestToken } from '../client/request-token.ts';
 import type { ServiceAccountToken } from './volumes/plugin.ts';
 
 /** Rejects with the API's StatusError. */
@@ -35,30 +34,14 @@ export class PodTokens {
 
   async #request(pod: Pod, audience: string, expirationSeconds: number): Promise<ServiceAccountToken> {
     const { name, namespace, uid } = pod.metadata;
-    const result = await this.#client.do({
-      verb: 'create',
-      group: '',
-      version: 'v1',
-      resource: 'serviceaccounts',
-      namespace,
-      name: pod.spec.serviceAccountName || 'default',
-      subresource: 'token',
-      options: {},
-      body: {
-        apiVersion: 'authentication.k8s.io/v1',
-        kind: 'TokenRequest',
-        metadata: {},
-        spec: {
-          audiences: audience ? [audience] : [],
-          expirationSeconds,
-          boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
-        },
-      },
+    const account = { namespace: namespace!, name: pod.spec.serviceAccountName || 'default' };
+    const { token, expires } = await requestToken(this.#client, account, {
+      audiences: audience ? [audience] : [],
+      expirationSeconds,
+      boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid },
     });
-    const { token, expirationTimestamp } = (result as unknown as ObjectResult<TokenRequest>).object.status ?? {};
-    if (!token || !expirationTimestamp) throw new Error('the API gave no service account token');
     const now = this.#env.clock.now();
-    const life = Date.parse(expirationTimestamp) - now;
+    const life = expires - now;
     return { token, refreshAt: now + Math.min(life * 0.8, LONGEST) };
   }
 }
