@@ -1,18 +1,16 @@
-// Real containers below the kubelet: a private containerd, images, sandboxes, streams, recovery and removal.
+// Real containers below the kubelet: a private containerd, images, sandboxes, streams and recovery.
 
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realEnv } from '../src/base/real-env.ts';
-import { findShims } from '../src/host/containerd/daemon.ts';
+import { findContainerds, findShims } from '../src/host/containerd/daemon.ts';
 import { startContainerd } from '../src/host/containerd/start.ts';
 import { buildImage } from '../src/host/images/build.ts';
 import { loadImages } from '../src/host/images/load.ts';
-import { findLeftovers } from '../src/host/leftovers.ts';
-import { tearDownNode } from '../src/host/node-teardown.ts';
 import { unmountBelow } from '../src/host/mounts.ts';
-import { isAlive, signalProcess, waitForExit } from '../src/host/processes.ts';
+import { commandLineOf, endProcess, isAlive, signalProcess, waitForExit } from '../src/host/processes.ts';
 import { run } from '../src/host/run.ts';
 import { RuntimeError, type ContainerStatus, type PullAuth, type RuntimeEvent } from '../src/kubelet/runtime.ts';
 import { BUSYBOX_IMAGE } from './fixtures/busybox.ts';
@@ -471,6 +469,24 @@ describe.skipIf(impossible)('containers', () => {
     expect(await containerd.runtime.containerStatus(containerId)).toMatchObject({ state: 'running' });
   });
 
+  test('Coracle ends while containerd comes up: the next one has one containerd that serves', async () => {
+    const { containerId } = await node.run('twice', 'sleep 1000');
+    const { daemon, paths } = node.containerd;
+    const [shim] = findShims(paths.socket);
+    const command = commandLineOf(daemon.process.pid);
+    watching.abort();
+    await watched;
+    node.containerd.release();
+    await endProcess(daemon.process, 0);
+    rmSync(paths.socket);
+    const left = spawn('nsenter', [`--mount=/proc/${shim!.pid}/ns/mnt`, '--', ...command], { stdio: 'ignore' });
+    left.unref();
+    await eventually(() => existsSync(paths.socket));
+    const { runtime } = await node.restart();
+    expect(findContainerds(node.parts.runDir)).toEqual([node.containerd.daemon.process]);
+    expect(await runtime.containerStatus(containerId)).toMatchObject({ state: 'running' });
+  });
+
   test('a containerd that cannot start says why in one sentence', async () => {
     const dataDir = join(node.dir, 'broken');
     writeFileSync(dataDir, 'a file where a folder should be');
@@ -478,45 +494,5 @@ describe.skipIf(impossible)('containers', () => {
     await expect(startContainerd({ env: realEnv(), ...location })).rejects.toThrow(
       /^containerd ended \(exit code 1\): .*(not a directory|ENOTDIR)/,
     );
-  });
-});
-
-describe.skipIf(impossible)('removal', () => {
-  test('of a node whose processes were all killed', async () => {
-    const node = await startRealNode('ck', '10.198.0.0/24');
-    await node.run('one', 'sleep 1000');
-    await node.run('two', 'trap "" TERM; sleep 1000');
-    node.containerd.release();
-    const { daemon, paths } = node.containerd;
-    for (const one of [daemon.process, ...findShims(paths.socket)]) signalProcess(one, 'SIGKILL');
-    expect(await node.remove()).toEqual([]);
-    const open = await new Promise((resolve) =>
-      connect(paths.socket, () => resolve(true)).once('error', () => resolve(false)),
-    );
-    expect(open).toBe(false);
-  });
-
-  test('keeps images and nothing else for the next start', async () => {
-    const node = await startRealNode('cs', '10.196.0.0/24');
-    await Promise.all(['one', 'two', 'three'].map((name) => node.run(name, 'echo x > /file; sleep 1000')));
-    node.containerd.release();
-    await tearDownNode({ env: realEnv(), ...node.parts });
-    expect(await findLeftovers(node.parts)).toEqual([]);
-    const { runtime, paths } = await node.restart();
-    expect(await runtime.listSandboxes()).toEqual([]);
-    expect(await runtime.listContainers()).toEqual([]);
-    expect(await runtime.imageStatus(BUSYBOX_IMAGE)).toMatchObject({ tags: [BUSYBOX_IMAGE] });
-    const snapshots = join(paths.root, 'io.containerd.snapshotter.v1.overlayfs', 'snapshots');
-    // One for each image: the sandbox's and busybox.
-    expect(readdirSync(snapshots)).toHaveLength(2);
-    await node.network.setRange({ podCidr: '10.196.0.0/24' });
-    expect(await node.remove()).toEqual([]);
-  });
-
-  test('of a node that runs, and once more', async () => {
-    const node = await startRealNode('cr', '10.197.0.0/24');
-    await node.run('one', 'sleep 1000');
-    expect(await node.remove()).toEqual([]);
-    expect(await node.remove()).toEqual([]);
   });
 });

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import type { Env } from '../base/env.ts';
 import { removeCgroup } from './cgroup-tree.ts';
 import { networkName, removePodNetwork, type PodNetworkOptions } from './cni.ts';
-import { findShims } from './containerd/daemon.ts';
+import { findContainerds, findShims } from './containerd/daemon.ts';
 import { forgetContainers } from './containerd/forget.ts';
 import { containerdPaths, type ContainerdLocation, type ContainerdPaths } from './containerd/start.ts';
 import { unmountBelow } from './mounts.ts';
-import { endProcess, findProcesses, signalProcess } from './processes.ts';
+import { endProcess, signalProcess } from './processes.ts';
 
 export interface NodeParts extends ContainerdLocation {
   /** The cgroup all pods are in, e.g. `/coracle-demo`; never `/`. */
@@ -43,23 +43,21 @@ export async function tearDownNode(options: TeardownOptions): Promise<void> {
     }
   };
   // containerd first: it would clean up after each container by itself, one program after the other.
-  await attempt('end containerd', () => endContainerd(paths));
+  await attempt('end containerd', () => endContainerd(options.runDir));
   await attempt('end the shims', () => endShims(paths));
   await attempt('kill the containers', () => removeCgroup(cgroupRoot));
   await attempt('unmount', () => unmountBelow(paths.state, paths.root, ...sharedFolders));
   await attempt('remove what the network plugins keep', () => removeNetworkResults(network.bridge));
   await attempt('remove the pod network', () => removePodNetwork(network));
-  const files = [paths.state, paths.socket, `${paths.socket}.ttrpc`, paths.streamDir, paths.configFile, paths.pidFile];
+  const files = [paths.state, paths.socket, `${paths.socket}.ttrpc`, paths.streamDir, paths.configFile];
   for (const file of files) await attempt(`remove ${file}`, () => rm(file, { recursive: true, force: true }));
   await attempt('make containerd forget its containers', () => forgetContainers(options));
   if (problems.length > 0) throw problems[0];
 }
 
-/** A killed containerd loses nothing. One without its pid file is known by its configuration. */
-async function endContainerd({ configFile }: ContainerdPaths): Promise<void> {
-  const isOurs = ([command = '', ...args]: readonly string[]) =>
-    command.endsWith('/containerd') && args[args.indexOf('--config') + 1] === configFile;
-  for (const one of findProcesses(isOurs)) await endProcess(one, 0);
+/** A killed containerd loses nothing. */
+async function endContainerd(runDir: string): Promise<void> {
+  for (const one of findContainerds(runDir)) await endProcess(one, 0);
 }
 
 /** Shims that are left, and the sockets they listen on. */

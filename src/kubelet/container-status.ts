@@ -43,7 +43,8 @@ function known(
   previous: ApiStatus | undefined,
 ): ApiStatus {
   return {
-    containerID: `${input.runtimeName}://${latest.id}`,
+    // Only what has run has to be found again: a start that is interrupted is made anew.
+    ...(latest.state === 'created' ? {} : { containerID: `${input.runtimeName}://${latest.id}` }),
     image: latest.image,
     imageID: latest.imageId,
     lastState: lastState(input, latest, before, previous),

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Lease } from '../api/kinds/coordination/lease.ts';
 import { Node } from '../api/kinds/core/node.ts';
 import { Pod } from '../api/kinds/core/pod.ts';
-import { testNode } from '../cluster/test-node.ts';
+import { testNode, type TestNode } from '../cluster/test-node.ts';
 import { forgetNodes, closeNodes, node, acting, SECOND, conditionsOf, remove, started } from '../cluster/test-pods.ts';
 
 afterEach(closeNodes);
@@ -172,6 +172,56 @@ describe('a restarted kubelet', () => {
     runtime.crash(running.id);
     await second.settle(SECOND);
     expect((await second.pod('p'))?.status?.containerStatuses?.[0]?.restartCount).toBe(2);
+    await second.close();
+    forgetNodes();
+    server.close();
+  });
+
+  /** Stops a kubelet while its runtime starts the container, which another start would do at once. */
+  async function stoppedWhileStarting(how: (runtime: TestNode['runtime'], id: string) => void) {
+    let starts = 0;
+    const first = await testNode(acting({ c: () => (starts++ === 0 ? { startDelay: 30 * SECOND } : {}) }));
+    await first.create({ name: 'p', restartPolicy: 'Never' });
+    await first.settle(2 * SECOND);
+    await first.stop();
+    const { server, runtime, host } = first;
+    const [made] = await runtime.listContainers();
+    expect(made).toMatchObject({ state: 'created' });
+    how(runtime, made!.id);
+    return { server, runtime, host, id: made!.id };
+  }
+
+  it.each([
+    ['goes on', () => {}],
+    ['was given up', (runtime: TestNode['runtime'], id: string) => runtime.interrupt(id)],
+  ])('makes anew what never ran: the start %s', async (_, how) => {
+    const { server, runtime, host, id } = await stoppedWhileStarting(how);
+    const second = await node({ server, runtime, host });
+    await second.settle(60 * SECOND);
+    expect(started(second)).toEqual(['c#0', 'c#0']);
+    expect((await second.pod('p'))?.status).toMatchObject({
+      phase: 'Running',
+      containerStatuses: [{ restartCount: 0, lastState: {}, ready: true }],
+    });
+    expect((await runtime.listContainers()).map((c) => [c.id === id, c.state])).toEqual([[false, 'running']]);
+    await second.close();
+    forgetNodes();
+    server.close();
+  });
+
+  it('tells a failed start that is no interrupted one as it is', async () => {
+    const first = await testNode(acting({ c: { startDelay: SECOND, startError: 'exec: "nope": not found' } }));
+    await first.create({ name: 'p', restartPolicy: 'Never' });
+    await first.settle(500);
+    await first.stop();
+    const { server, runtime, host } = first;
+    await server.clock.advance(2 * SECOND);
+    const second = await node({ server, runtime, host });
+    await second.settle(5 * SECOND);
+    expect((await second.pod('p'))?.status).toMatchObject({
+      phase: 'Failed',
+      containerStatuses: [{ restartCount: 0, state: { terminated: { exitCode: 128, reason: 'StartError' } } }],
+    });
     await second.close();
     forgetNodes();
     server.close();

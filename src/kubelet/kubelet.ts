@@ -20,6 +20,7 @@ import { NodeAgent } from './node-agent.ts';
 import type { NodeContext } from './node-context.ts';
 import { NodeObjects } from './node-objects.ts';
 import { nodeAllocatable } from './node-status.ts';
+import { removeInterruptedStarts } from './interrupted-starts.ts';
 import { removeOrphans } from './orphans.ts';
 import { rotateLogs } from './log-rotation.ts';
 import { isTerminal } from './pod-spec.ts';
@@ -175,8 +176,9 @@ class Kubelet {
 
   /** What runs is looked at before any pod is, so that nothing is started twice. */
   async #start(): Promise<void> {
-    const listing = await this.#list();
     const pods = [...this.#pods.list()].sort(byCreation);
+    const { sandboxes, containers: found } = await this.#list();
+    const listing = { sandboxes, containers: await removeInterruptedStarts(this.#node, found, pods) };
     for (const pod of pods) await this.#add(pod, listing);
     const unsubscribe = this.#pods.on((pod, old) => {
       this.#podChanged(pod, old).catch((error: unknown) => {

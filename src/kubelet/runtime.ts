@@ -127,6 +127,8 @@ export interface ContainerStatus {
   /** `Completed`, `Error`, `OOMKilled`, `StartError`, ... */
   readonly reason: string;
   readonly message: string;
+  /** It failed to start only because whoever had asked for it went away, and before it had a process. */
+  readonly interrupted?: boolean;
   /** The reference the container was made from, and the image's ID. */
   readonly image: string;
   readonly imageId: string;

@@ -152,6 +152,7 @@ export class SimulatedRuntime implements ContainerRuntime {
     const container = this.#find(id);
     const { behaviour } = container;
     await this.#delay(behaviour.startDelay ?? 0);
+    if (container.status.state === 'exited') throw new RuntimeError('CANCELLED', container.status.message);
     const now = this.#env.clock.now();
     if (behaviour.startError) {
       container.status = { ...container.status, startedAt: now };
@@ -291,6 +292,13 @@ export class SimulatedRuntime implements ContainerRuntime {
   /** Ends a container from outside, as a crash or an OOM kill would. */
   crash(id: string, exitCode = 1, reason = 'Error'): void {
     this.#exit(this.#find(id), exitCode, reason);
+  }
+
+  /** Ends a start under way, as a runtime does when whoever had asked for it goes away. */
+  interrupt(id: string): void {
+    const container = this.#find(id);
+    this.#exit(container, 128, 'StartError', 'failed to create containerd task: context canceled');
+    container.status = { ...container.status, interrupted: true };
   }
 
   /** Takes a sandbox down from outside; its containers run on, as when its pause process is killed. */

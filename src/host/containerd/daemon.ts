@@ -1,4 +1,5 @@
-// A containerd of our own per cluster. It outlives this process: the next one finds it by its pid file and takes it over.
+// A containerd of our own per cluster. It outlives this process: the next one finds it by its command line, which tells
+// of it from its first moment on, and takes it over.
 // While this process lives it supervises: a containerd that dies is started again; the containers do not notice.
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -22,7 +23,6 @@ export interface DaemonOptions {
   /** Path of the binary. */
   readonly binary: string;
   readonly configFile: string;
-  readonly pidFile: string;
   readonly logFile: string;
   /**
    * Runs it in a mount namespace of its own without the second cgroup hierarchy: crun takes the mixed layout of
@@ -98,6 +98,14 @@ export function findShims(socket: string): ProcessRef[] {
   );
 }
 
+/** Containerds whose configuration is somewhere in `dir`: also one that starts only now, in whatever wraps it. */
+export function findContainerds(dir: string): ProcessRef[] {
+  return findProcesses((line) => {
+    const at = line.indexOf('--config');
+    return at > 0 && line[at - 1]!.endsWith('/containerd') && line[at + 1]!.startsWith(`${dir}/`);
+  });
+}
+
 function commandOf(options: DaemonOptions): string[] {
   const containerd = [options.binary, '--config', options.configFile, '--log-level', 'error'];
   const shim = findShims(options.config.socket)[0];
@@ -122,7 +130,7 @@ async function waitUntilServing(env: Env, config: ContainerdConfig, signal: Abor
 /** Starts the process and waits until it serves. Throws one sentence that says why it does not. */
 async function launch(options: DaemonOptions): Promise<Started> {
   const { config, logFile, env } = options;
-  for (const file of [options.pidFile, options.configFile, logFile, config.socket]) {
+  for (const file of [options.configFile, logFile, config.socket]) {
     await mkdir(dirname(file), { recursive: true });
   }
   await mkdir(config.cniConfDir, { recursive: true });
@@ -155,28 +163,20 @@ async function launch(options: DaemonOptions): Promise<Started> {
     );
   }
   child.unref();
-  await writeFile(options.pidFile, JSON.stringify(process));
   return { process, child };
 }
 
-/** The process of a pid file, if it lives. */
-async function readPidFile(pidFile: string): Promise<ProcessRef | undefined> {
-  try {
-    const process = JSON.parse(await readFile(pidFile, 'utf8')) as ProcessRef;
-    return isAlive(process) ? process : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Takes over a containerd that an earlier Coracle left running; one with another configuration is ended first. */
-async function takeOver(options: DaemonOptions, sameConfig: boolean): Promise<Started | undefined> {
-  const process = await readPidFile(options.pidFile);
+/**
+ * Takes over the containerd that an earlier Coracle left running. One that has another configuration or does not answer is
+ * ended, and every further one: the next could not open its database.
+ */
+async function takeOver({ config, configFile }: DaemonOptions, sameConfig: boolean): Promise<Started | undefined> {
+  const [process, ...others] = findContainerds(dirname(configFile));
   if (!process) return undefined;
-  if (sameConfig && (await canConnect(options.config.socket)) && (await answers(options.config))) {
+  if (others.length === 0 && sameConfig && (await canConnect(config.socket)) && (await answers(config))) {
     return { process, child: undefined };
   }
-  await endProcess(process, STOP_MS);
+  await Promise.all([process, ...others].map((one) => endProcess(one, STOP_MS)));
   return undefined;
 }
 
@@ -257,7 +257,6 @@ class Supervisor implements ContainerdDaemon {
     await this.restarting;
     this.stopWatching();
     await endProcess(this.current.process, STOP_MS);
-    rmSync(this.options.pidFile, { force: true });
   }
 }
 

@@ -59,7 +59,6 @@ export async function forgetContainers(location: ContainerdLocation & { readonly
     ...usual,
     config: { ...usual.config, state: join(dir, 'state'), socket, storageOnly: true },
     configFile: join(dir, 'config.toml'),
-    pidFile: join(dir, 'containerd.pid'),
     hideUnifiedCgroup: false,
   };
   await mkdir(dir, { recursive: true });

@@ -27,7 +27,6 @@ export interface ContainerdPaths {
   readonly state: string;
   readonly socket: string;
   readonly configFile: string;
-  readonly pidFile: string;
   readonly logFile: string;
   readonly registryDir: string;
   readonly cniConfDir: string;
@@ -42,7 +41,6 @@ export function containerdPaths({ dataDir, runDir, logFile }: ContainerdLocation
     state: join(runDir, 'state'),
     socket: join(runDir, 'containerd.sock'),
     configFile: join(runDir, 'config.toml'),
-    pidFile: join(runDir, 'containerd.pid'),
     cniConfDir: join(runDir, 'cni'),
     cniDataDir: join(runDir, 'pod-network'),
     streamDir: join(runDir, 'io'),
@@ -115,8 +113,8 @@ export function daemonOptions(options: StartContainerdOptions): DaemonOptions {
     features,
   };
   const hideUnifiedCgroup = runtimes.some((runtime) => runtime.name === 'crun');
-  const { configFile, pidFile, logFile } = paths;
-  return { env: options.env, config, binary, configFile, pidFile, logFile, hideUnifiedCgroup };
+  const { configFile, logFile } = paths;
+  return { env: options.env, config, binary, configFile, logFile, hideUnifiedCgroup };
 }
 
 async function ensurePauseImage(runtime: CriRuntime, { socket, state }: ContainerdPaths): Promise<void> {

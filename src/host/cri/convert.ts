@@ -174,6 +174,15 @@ export function containerStateOf(state: number): ContainerStatus['state'] {
   return CONTAINER_STATES[state] ?? 'unknown';
 }
 
+/**
+ * containerd gives up a start when the connection that asked for it breaks: the call's context ends, and the programs
+ * that are making the task are killed. Only then: what fails once the task is made may have run.
+ */
+const INTERRUPTED = /^failed to create containerd task: .*(signal: killed|context canceled)/s;
+
+const wasInterrupted = ({ reason, message }: ContainerStatusMessage) =>
+  reason === 'StartError' && INTERRUPTED.test(message);
+
 export function containerStatusOf(status: ContainerStatusMessage, sandboxId: string): ContainerStatus {
   return {
     id: status.id,
@@ -187,6 +196,7 @@ export function containerStatusOf(status: ContainerStatusMessage, sandboxId: str
     exitCode: status.exitCode,
     reason: status.reason,
     message: status.message,
+    ...(wasInterrupted(status) ? { interrupted: true } : {}),
     image: status.image?.userSpecifiedImage || status.image?.image || '',
     // What users see as a container's imageID: the digested reference, or the bare ID of an image without a registry.
     imageId: status.imageRef || status.imageId,

@@ -171,6 +171,23 @@ test('a status in the kubelet’s words', () => {
   expect(ipsOf({ ...pod!, network: { ip: '', additionalIps: [] } })).toEqual([]);
 });
 
+test.each([
+  [
+    'StartError',
+    'failed to create containerd task: failed to start shim: start failed: : signal: killed: unknown',
+    true,
+  ],
+  ['StartError', 'failed to create containerd task: failed to create shim task: context canceled: unknown', true],
+  ['StartError', 'failed to start containerd task "abc": context canceled: unknown', undefined],
+  ['StartError', 'failed to create containerd task: OCI runtime create failed: "nope": not found', undefined],
+  ['Error', 'failed to create containerd task: context canceled', undefined],
+])('a start that fails with %s, %s', (reason, message, interrupted) => {
+  const { status } = Cri.containerStatus.response.decode(
+    Cri.containerStatus.response.encode({ status: { id: 'c', state: 2, exitCode: 128, reason, message } }),
+  );
+  expect(containerStatusOf(status!, 's').interrupted).toBe(interrupted);
+});
+
 test('an exec process is the container’s own with another command', () => {
   const own = { args: ['/app'], env: ['A=1'], cwd: '/srv', terminal: true, consoleSize: { height: 1, width: 1 } };
   expect(execProcess(own, ['ls'], false)).toEqual({ args: ['ls'], env: ['A=1'], cwd: '/srv', terminal: false });
