@@ -8,4 +8,4 @@ export const NODE_FLAGS = ['--max-semi-space-size=8'];
  * Large pieces of memory go back to the system when they are freed, and few threads keep any for themselves: a third less
  * memory at rest. Only glibc reads these.
  */
-export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '131072' };
+export const MALLOC = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '131072' };

@@ -18,32 +18,50 @@ export function bodyLength(body: Body | undefined): number {
   return total;
 }
 
+/**
+ * Blocks that have been sent are written anew: the system gives fresh memory page by page, which takes many times as long as
+ * filling it, and what is dropped has to be collected.
+ */
+const idle: Buffer[] = [];
+const MOST_IDLE = 16;
+
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** To be given back when the bytes are no longer needed. */
+  readonly block?: Buffer;
+}
+
+function giveBack({ block }: Piece): void {
+  if (block && idle.length < MOST_IDLE) idle.push(block);
+}
+
 /** The chunks in order, small ones joined into blocks, large ones on their own. `length` is that of all together. */
-function* blocks(chunks: readonly Chunk[], length: number): Generator<Uint8Array> {
+function* pieces(chunks: readonly Chunk[], length: number): Generator<Piece> {
   let block: Buffer | undefined;
   let used = 0;
   let left = length;
+  const filled = (): Piece => {
+    const bytes = block!.subarray(0, used);
+    const piece = block!.length === BLOCK ? { bytes, block: block! } : { bytes };
+    block = undefined;
+    used = 0;
+    return piece;
+  };
   for (const chunk of chunks) {
     if (chunk.length === 0) continue;
-    if (block && !fits(chunk, block.length - used)) {
-      yield block.subarray(0, used);
-      block = undefined;
-    }
-    if (chunk.length >= BLOCK) {
-      const large = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-      left -= large.length;
-      yield large;
+    if (block && !fits(chunk, block.length - used)) yield filled();
+    if (!fits(chunk, BLOCK)) {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+      left -= bytes.length;
+      yield { bytes };
       continue;
     }
-    if (!block) {
-      block = Buffer.allocUnsafe(Math.min(left, Math.max(BLOCK, Buffer.byteLength(chunk))));
-      used = 0;
-    }
+    block ??= left < BLOCK ? Buffer.allocUnsafe(left) : (idle.pop() ?? Buffer.allocUnsafeSlow(BLOCK));
     const written = typeof chunk === 'string' ? block.write(chunk, used) : put(block, chunk, used);
     used += written;
     left -= written;
   }
-  if (block && used > 0) yield block.subarray(0, used);
+  if (block) yield filled();
 }
 
 /** A character takes three bytes at most: they are counted only where that matters. */
@@ -61,17 +79,17 @@ export function send(stream: Writable, body: Body | undefined, length: number): 
     stream.end(body);
     return;
   }
-  const source = blocks(body as readonly Chunk[], length);
+  const source = pieces(body as readonly Chunk[], length);
   // The last block goes with the end: a frame of its own for the end costs as much as a small answer.
   let next = source.next();
   const pump = () => {
     while (!next.done && !stream.destroyed) {
-      const block = next.value;
+      const piece = next.value;
       next = source.next();
       if (next.done) {
         stream.off('drain', pump);
-        stream.end(block);
-      } else if (!stream.write(block)) return;
+        stream.end(piece.bytes, () => giveBack(piece));
+      } else if (!stream.write(piece.bytes, (error) => error || giveBack(piece))) return;
     }
   };
   if (next.done) {
@@ -117,12 +135,17 @@ export function collect(
 
 /** As upstream compresses: quickly rather than tightly. */
 export function gzip(body: Body): Promise<Uint8Array> {
-  const whole = Array.isArray(body)
-    ? Buffer.concat([...blocks(body as readonly Chunk[], bodyLength(body))])
-    : (body as Chunk);
+  const whole = Array.isArray(body) ? joined(body as readonly Chunk[]) : (body as Chunk);
   return new Promise((resolve, reject) => {
     zlibGzip(whole, { level: 1 }, (error, result) => (error ? reject(error) : resolve(result)));
   });
+}
+
+function joined(chunks: readonly Chunk[]): Uint8Array {
+  const all = [...pieces(chunks, bodyLength(chunks))];
+  const whole = Buffer.concat(all.map(({ bytes }) => bytes));
+  for (const piece of all) giveBack(piece);
+  return whole;
 }
 
 /** The values of one header from a raw list of alternating names and values. */
