@@ -18,6 +18,7 @@ import {
   statusOf,
   stopProcess,
   waitUntilReady,
+  type ChildMessage,
 } from './manager.ts';
 import { networkOf, slotOf } from './networks.ts';
 import { dataRoot, pathsOf, runRoot, sysctlClaims, type ClusterPaths } from './paths.ts';
@@ -36,11 +37,14 @@ const LAST_PORT = 6543;
 /** The script that runs the command line: what the background process is started with. */
 const entry = () => process.argv[1] ?? fileURLToPath(import.meta.url);
 
-async function choosePort(wanted: number | undefined): Promise<number> {
+async function choosePort(wanted: number | undefined, paths: ClusterPaths): Promise<number> {
   if (wanted !== undefined) {
     if (await portFree(wanted)) return wanted;
     throw new UserError(`port ${wanted} is taken by another program: end it, or choose another with --port`);
   }
+  // A cluster keeps its port, for kubeconfigs out there name it.
+  const before = readState(paths.stateFile)?.port ?? savedPort(paths);
+  if (before && (await portFree(before))) return before;
   for (let port = FIRST_PORT; port <= LAST_PORT; port++) if (await portFree(port)) return port;
   throw new UserError(`all ports from ${FIRST_PORT} to ${LAST_PORT} are taken: name a free one with --port`);
 }
@@ -77,12 +81,7 @@ async function start(
   const madeData = !existsSync(paths.data);
   try {
     makeFolders(paths);
-    const { nodes, notice } = await chooseNodes(options.nodes, paths.data, steps);
-    // A cluster keeps its port, for kubeconfigs out there name it.
-    const before = readState(paths.stateFile)?.port ?? savedPort(paths);
-    const port = await choosePort(options.port ?? (before && (await portFree(before)) ? before : undefined));
-    await startInBackground({ ...options, port }, nodes, entry(), steps, signal);
-    return notice;
+    return await startInBackground(options, entry(), steps, signal);
   } catch (error) {
     await takeBack(options, paths, fresh || madeData);
     // The logs that the sentence leads to have gone with the rest.
@@ -128,7 +127,8 @@ export async function foreground(
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   const inBackground = process.send !== undefined;
-  const tell = (message: object) => void (process.connected && process.send?.(message));
+  const tell = (message: ChildMessage) => void (process.connected && process.send?.(message));
+  const step: StepSink = inBackground ? (s) => tell({ type: 'step', ...s }) : steps;
   const env = loggedEnv(
     inBackground ? 'json' : 'text',
     'info',
@@ -142,18 +142,21 @@ export async function foreground(
     const running = runningState(paths.stateFile);
     if (running) throw new UserError(`cluster ${options.name} runs already as process ${running.pid}`);
     makeFolders(paths);
-    const nodes = inBackground
-      ? (options.nodes as 'real' | 'simulated')
-      : (await chooseNodes(options.nodes, paths.data, steps)).nodes;
-    const port = await choosePort(options.port);
-    const { startCluster } = await import('./run-cluster.ts');
-    const step: StepSink = inBackground ? (s) => tell({ type: 'step', ...s }) : steps;
-    return startCluster({ ...options, env, paths, port, nodes }, step, { signal });
+    // While the machine is tried out, what a cluster is made of is loaded.
+    const [choice, port, { startCluster }] = await Promise.all([
+      chooseNodes(options.nodes, paths.data, step),
+      choosePort(options.port, paths),
+      import('./run-cluster.ts'),
+    ]);
+    const { nodes } = choice;
+    const { ended } = await startCluster({ ...options, env, paths, port, nodes }, step, { signal });
+    return { ended, notice: choice.notice };
   };
   try {
     // The command that started this process holds the lock for it.
-    const { ended } = await (inBackground ? begin() : withLock(paths.stateFile, waitingFor(options, steps), begin));
-    tell({ type: 'ready' });
+    const started = inBackground ? begin() : withLock(paths.stateFile, waitingFor(options, steps), begin);
+    const { ended, notice } = await started;
+    tell({ type: 'ready', notice });
     await ended;
     await flush();
     removeState(paths.stateFile);

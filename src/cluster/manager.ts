@@ -24,25 +24,27 @@ import { startTicksOf } from '../host/processes.ts';
 /** What the background process tells the one that started it. */
 export type ChildMessage =
   | { readonly type: 'step'; readonly name: string; readonly seconds?: number; readonly detail?: string }
-  | { readonly type: 'ready' }
+  | { readonly type: 'ready'; readonly notice: string | undefined }
   | { readonly type: 'failed'; readonly message: string };
 
 export const contextOf = (name: string) => (name === 'coracle' ? 'coracle' : `coracle-${name}`);
 
-/** Starts the cluster in the background and resolves when it is ready; `entry` is the CLI's own script. */
+/**
+ * Starts the cluster in the background and resolves when it is ready, to what there is to tell about its nodes; `entry` is the
+ * CLI's own script.
+ */
 export async function startInBackground(
   options: UpOptions,
-  nodes: 'real' | 'simulated',
   entry: string,
   steps: StepSink,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   signal?.throwIfAborted();
   const paths = pathsOf(options);
   mkdirSync(paths.logs, { recursive: true });
   rotateLog(paths.logFile);
   const log = openSync(paths.logFile, 'a');
-  const args = ['up', '--foreground', '--name', options.name, '--store', options.store, '--nodes', nodes];
+  const args = ['up', '--foreground', '--name', options.name, '--store', options.store, '--nodes', options.nodes];
   args.push('--node-count', String(options.nodeCount));
   if (options.dataDir) args.push('--data-dir', options.dataDir);
   if (options.port) args.push('--port', String(options.port));
@@ -59,13 +61,13 @@ export async function startInBackground(
   const interrupt = () => child.kill('SIGTERM');
   signal?.addEventListener('abort', interrupt, { once: true });
   try {
-    await new Promise<void>((resolve, refuse) => {
+    return await new Promise<string | undefined>((resolve, refuse) => {
       const interrupted = () => new UserError('interrupted: the cluster was not started', 130);
       const reject = (error: UserError) => refuse(signal?.aborted ? interrupted() : error);
       child.on('message', (message) => {
         const m = message as ChildMessage;
         if (m.type === 'step') steps(m);
-        else if (m.type === 'ready') resolve();
+        else if (m.type === 'ready') resolve(m.notice);
         else reject(new UserError(m.message));
       });
       child.on('error', (error) => reject(new UserError(`cannot start the cluster's process: ${error.message}`)));
