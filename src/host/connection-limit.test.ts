@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, expect, test } from 'vitest';
 import { realEnv } from '../base/real-env.ts';
+import { ConnectionLimit } from './connection-limit.ts';
 import { listen } from './listener.ts';
 import { Pki } from './pki.ts';
 
@@ -77,6 +78,21 @@ test.each(['tcp', 'tls'] as const)(
     for (const one of busy) expect(await ask('/', one)).toBe(204);
   },
 );
+
+test('a port that comes again is a new connection, also when the end of the old one is not heard of yet', () => {
+  const limit = new ConnectionLimit(2);
+  const gone: string[] = [];
+  const open = (remotePort: number, name: string) => {
+    const socket = { remoteAddress: '127.0.0.1', remotePort, once: () => {}, destroy: () => gone.push(name) };
+    limit.opened(socket as unknown as Socket);
+  };
+  open(1, 'old');
+  open(2, 'second');
+  open(1, 'again');
+  expect(limit.size).toBe(2);
+  open(3, 'third');
+  expect(gone).toEqual(['second']);
+});
 
 test('a connection without requests is closed after a while, one that waits for something is not', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'coracle-idle-'));

@@ -31,6 +31,8 @@ export class ConnectionLimit {
   opened(socket: Socket): void {
     const name = nameOf(socket);
     const connection: Connection = { socket, secured: false, active: 0 };
+    // One of before that came from there has closed, though we have not heard of it: its place in the order is no longer held.
+    this.#open.delete(name);
     this.#open.set(name, connection);
     socket.once('close', () => {
       if (this.#open.get(name) === connection) this.#open.delete(name);

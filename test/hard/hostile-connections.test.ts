@@ -261,8 +261,11 @@ test('10,000 connections and more, that say nothing or only shake hands: newcome
       await other.ok('POST', MAPS, { metadata: { name } });
       other.close();
     };
+    let refused = 0;
+    // They come more quickly than they are taken in: the kernel's own queue overflows, and now and then it gives one up.
     const many = async (count: number, connection: () => Promise<Socket>) => {
-      for (let i = 0; i < count; i += 100) await Promise.all(Array.from({ length: 100 }, connection));
+      const tried = () => connection().catch(() => refused++);
+      for (let i = 0; i < count; i += 100) await Promise.all(Array.from({ length: 100 }, tried));
     };
     await many(1500, () => secure('h2'));
     await many(8000, tcp);
@@ -271,6 +274,7 @@ test('10,000 connections and more, that say nothing or only shake hands: newcome
     await newcomer('late');
     await many(300, () => secure('http/1.1'));
     await newcomer('later');
+    expect(refused).toBeLessThan(100);
     for (let i = 0; told.at(-1) !== 'later'; i++) {
       expect(i, `told ${told.slice(-3).join()}`).toBeLessThan(100);
       await delay(20);

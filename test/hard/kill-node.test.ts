@@ -9,7 +9,6 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { dirname } from 'node:path';
 import { seededRandom } from '../../src/base/virtual-clock.ts';
 import { nodeParts } from '../../src/cluster/real-node.ts';
 import { findContainerds } from '../../src/host/containerd/daemon.ts';
@@ -151,7 +150,7 @@ describe.skipIf(!canRunClusters)(`kill -9 beside real containers, ${ROUNDS} time
 
   async function kill(round: number): Promise<void> {
     const both = round % CONTAINERD === 0;
-    if (both) for (const one of findContainerds(dirname(containerd().configFile))) signalProcess(one, 'SIGKILL');
+    if (both) for (const one of findContainerds(cluster.paths.run)) signalProcess(one, 'SIGKILL');
     if (both && pick(2)) return void history.add('killer', `round ${round}: containerd alone`);
     history.add('killer', `round ${round}${both ? ' with containerd' : ''}`);
     await cluster.kill();

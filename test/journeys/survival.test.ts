@@ -1,9 +1,8 @@
 // Deaths and restarts: Coracle's process, containerd, the whole cluster; two clusters on one machine.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProcesses, startTicksOf } from '../../src/host/processes.ts';
+import { findContainerds } from '../../src/host/containerd/daemon.ts';
+import { findProcesses, isAlive, signalProcess } from '../../src/host/processes.ts';
 import type { Kubectl } from '../support/kubectl.ts';
 import {
   canRunClusters,
@@ -70,9 +69,9 @@ describe.skipIf(!canRunClusters)('survival', () => {
 
   test('containerd killed: it comes back, containers run on, new ones start', async () => {
     const before = await containers(kubectl);
-    const { pid } = JSON.parse(readFileSync(join(cluster.paths.run, 'containerd.pid'), 'utf8')) as { pid: number };
-    process.kill(pid, 'SIGKILL');
-    await until('it is gone', () => startTicksOf(pid) === undefined);
+    const [containerd] = findContainerds(cluster.paths.run);
+    expect(signalProcess(containerd!, 'SIGKILL')).toBe(true);
+    await until('it is gone', () => !isAlive(containerd!));
     await kubectl.ok('apply -f -', podManifest('late', 'sleep 1000'));
     await kubectl.ok('wait --for=condition=Ready pod/late --timeout=60s');
     const after = await containers(kubectl);
