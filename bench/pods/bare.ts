@@ -74,7 +74,9 @@ export class BarePods {
     this.#running = [];
     await inTurns(ending, width, async ({ sandboxId, containerId }) => {
       await this.#channel.call(Cri.stopContainer, { containerId, timeout: this.#grace });
-      await this.#channel.call(Cri.stopPodSandbox, { podSandboxId: sandboxId });
+      const stop = () => this.#channel.call(Cri.stopPodSandbox, { podSandboxId: sandboxId });
+      // Now and then the network plugin finds the device gone already; asked again, all is well, and kubelets do ask again.
+      await stop().catch(stop);
       await this.#channel.call(Cri.removePodSandbox, { podSandboxId: sandboxId });
     });
   }

@@ -19,6 +19,14 @@ export function onAbort(signal: AbortSignal, fn: () => void): () => void {
   return () => void all.delete(fn);
 }
 
+/** Resolves when the signal aborts, at once when it has aborted already. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else onAbort(signal, () => resolve());
+  });
+}
+
 function callAll(signal: AbortSignal): void {
   const all = listening.get(signal)!;
   for (const fn of all) {

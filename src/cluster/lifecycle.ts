@@ -154,8 +154,10 @@ export async function foreground(
   };
   try {
     // The command that started this process holds the lock for it.
+    if (inBackground) process.once('disconnect', orphaned);
     const started = inBackground ? begin() : withLock(paths.stateFile, waitingFor(options, steps), begin);
     const { ended, notice } = await started;
+    process.off('disconnect', orphaned);
     tell({ type: 'ready', notice });
     await ended;
     await flush();
@@ -176,6 +178,9 @@ export async function foreground(
     setTimeout(() => process.exit(1), 200);
   }
 }
+
+/** The command that started this process, and held the lock for it, was killed: the next one must find nobody at work. */
+const orphaned = () => process.exit(1);
 
 function explain(error: unknown, { data }: ClusterPaths): string {
   const { code, message } = error as NodeJS.ErrnoException;

@@ -145,6 +145,7 @@ async function request(options: NodeCertificateOptions, signal: AbortSignal): Pr
 
 /** PEM. Rejects when the request is denied, cannot be signed, or nobody decides about it. */
 async function issued({ env, client }: NodeCertificateOptions, name: string, signal: AbortSignal): Promise<string> {
+  signal.throwIfAborted();
   const stop = new AbortController();
   const over = AbortSignal.any([signal, stop.signal]);
   const informer = createInformer(Csr, { client, env }, { fieldSelector: `metadata.name=${name}`, signal: over });

@@ -251,6 +251,7 @@ function runSimulated(
 
 /** Resolves once `count` nodes are Ready. */
 async function nodesReady({ plane }: RunningServer, env: Env, count: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
   const stop = new AbortController();
   const informer = createInformer(
     Node,

@@ -1,6 +1,7 @@
 // Carries out what a pod's plan asks for, besides starting containers. Each action tells its failure in an event and,
 // where it must not be repeated at once, in a block.
 
+import { aborted } from '../base/on-abort.ts';
 import { sandboxConfig } from './container-config.ts';
 import { decodeText } from './bytes.ts';
 import { runHook } from './handlers.ts';
@@ -150,10 +151,9 @@ async function preStop(work: PodWork, { id, name, graceSeconds }: KillAction, si
   const handler = container?.lifecycle?.preStop;
   if (!container || !handler || graceSeconds === 0 || work.runtime.find(id)?.state !== 'running') return;
   const ended = new AbortController();
-  const over = new Promise<'over'>((resolve) => {
-    const timer = env.clock.setTimer(graceSeconds * 1000, () => resolve('over'));
+  const late = new Promise<void>((resolve) => {
+    const timer = env.clock.setTimer(graceSeconds * 1000, resolve);
     ended.signal.addEventListener('abort', () => timer.cancel());
-    signal.addEventListener('abort', () => resolve('over'), { once: true });
   });
   const hook = runHook(handler, {
     runtime,
@@ -169,7 +169,7 @@ async function preStop(work: PodWork, { id, name, graceSeconds }: KillAction, si
     env.log.warn('preStop hook failed', { pod: work.pod.metadata.name, container: name, why: error.message });
     work.note('Warning', 'FailedPreStopHook', 'PreStopHook failed', name);
   });
-  await Promise.race([hook, over]);
+  await Promise.race([hook, late, aborted(signal)]);
   ended.abort(new Error('the grace period is over'));
 }
 

@@ -1,6 +1,7 @@
 // Starts one container: image, configuration, create, start, postStart hook; each failure with upstream's reason.
 
 import type { Container, EphemeralContainer } from '../api/generated/core-v1.ts';
+import { aborted } from '../base/on-abort.ts';
 import { containerConfig, sandboxConfig } from './container-config.ts';
 import { makeEnvironment, type EnvEntry } from './environment.ts';
 import { runHook } from './handlers.ts';
@@ -114,7 +115,6 @@ async function afterStart(
   signal: AbortSignal,
 ): Promise<void> {
   const { runtime, env, host } = work.node;
-  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   const hook = runHook(container.lifecycle!.postStart!, {
     runtime,
     prober: host.prober,
@@ -126,7 +126,7 @@ async function afterStart(
     signal,
   });
   try {
-    await Promise.race([hook, aborted]);
+    await Promise.race([hook, aborted(signal)]);
   } catch (error) {
     if (signal.aborted) return;
     const why = (error as Error).message;
