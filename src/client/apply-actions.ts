@@ -73,12 +73,28 @@ async function applyOne(action: Action, context: ApplyContext): Promise<void> {
     if (action.ignore && error instanceof StatusError && action.ignore.includes(error.reason)) return;
     // Nothing can be made in a namespace that is on its way out, and nothing needs to be.
     if (action.do === 'create' && isNamespaceTerminating(error)) return;
+    if (action.do === 'create' && isReason(error, 'AlreadyExists')) await expectExisting(action, context);
     const note = action.failed?.(error);
     if (note) context.record(note);
     throw new ActionFailure(action, error);
   }
   const note = action.done?.(result);
   if (note) context.record(note);
+}
+
+/**
+ * The cache did not have what is there: somebody made it just now, or we did, and the answer was lost. Nothing is planned anew
+ * before the cache has it.
+ */
+async function expectExisting({ kind, object }: Action & { do: 'create' }, context: ApplyContext): Promise<void> {
+  const { name, namespace } = object.metadata;
+  if (!name) return;
+  try {
+    const ref = namespace ? { namespace, name } : { name };
+    context.writes.wrote(kind, await context.client.get(kind, ref, optionsOf({}, context)));
+  } catch {
+    // It is gone again, or not ours to read: the failure of the create is told, and tried again after a while.
+  }
 }
 
 async function send(action: Exclude<Action, { do: 'event' }>, context: ApplyContext): Promise<KubeObject | undefined> {

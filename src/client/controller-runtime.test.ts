@@ -169,6 +169,36 @@ describe('runController', () => {
     expect((await secrets()).length).toBe(1);
   });
 
+  it('after the answer to a create was lost, plans nothing before the cache has what was made', async () => {
+    await config('one');
+    let plans = 0;
+    let lose = true;
+    const made = { metadata: { name: 'fixed', namespace: 'a' } };
+    onCall = (verb, resource) => {
+      if (verb !== 'create' || resource !== 'secrets' || !lose) return;
+      lose = false;
+      held = [];
+      void test.client.create(Secret, made as never);
+      throw new Error('the connection was lost');
+    };
+    await start({
+      plan(key, view) {
+        plans++;
+        const owner = view.of(ConfigMap).get(key);
+        return owner && !view.of(Secret).get('a/fixed') ? { actions: [secret(owner, 'fixed')] } : NOTHING;
+      },
+    });
+    await test.clock.advance(60_000);
+    expect(plans).toBe(2);
+    expect(logged.map((r) => String(r.fields?.['error'])).at(-1)).toContain('already exists');
+    release();
+    await idle();
+    await test.clock.advance(60_000);
+    expect(plans).toBeGreaterThan(2);
+    expect(logged.filter((r) => String(r.fields?.['error']).includes('already exists'))).toHaveLength(1);
+    expect(await secrets()).toEqual(['fixed']);
+  });
+
   it('gives up holding after five minutes', async () => {
     await config('one', { count: '1' });
     let plans = 0;
