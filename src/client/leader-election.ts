@@ -50,26 +50,35 @@ export async function runLeaderElection(
       () => true,
       () => false,
     );
+  // What is held counts from the sending of the request that got it: others count from when they saw its effect, and an
+  // answer may take its time.
+  let renewed = env.clock.monotonic();
   while (!(await elector.tryAcquireOrRenew())) {
     if (!(await pause(retryPeriod * (1 + JITTER * env.random.next()), signal))) return;
+    renewed = env.clock.monotonic();
   }
   if (signal.aborted) return elector.release();
 
   const term = new AbortController();
   const leading = AbortSignal.any([signal, term.signal]);
   let lost = false;
-  const renewing = (async () => {
-    const deadline = options.renewDeadline ?? 10_000;
-    let renewed = env.clock.monotonic();
+  const renew = async () => {
     while (await pause(retryPeriod, leading)) {
-      if (await elector.tryAcquireOrRenew()) renewed = env.clock.monotonic();
-      else if (env.clock.monotonic() - renewed >= deadline) {
-        lost = true;
-        env.log.error('leadership lost', { lease: options.name, identity: options.identity });
-        term.abort(new LeadershipLost(options.name));
-      }
+      const sent = env.clock.monotonic();
+      if (await elector.tryAcquireOrRenew()) renewed = sent;
     }
-  })();
+  };
+  /** Also while an answer is waited for. */
+  const endInTime = async () => {
+    const deadline = options.renewDeadline ?? 10_000;
+    const left = () => renewed + deadline - env.clock.monotonic();
+    while (left() > 0) if (!(await pause(left(), leading))) return;
+    lost = true;
+    env.log.error('leadership lost', { lease: options.name, identity: options.identity });
+    term.abort(new LeadershipLost(options.name));
+    elector.giveUp();
+  };
+  const renewing = Promise.all([renew(), endInTime()]);
   try {
     await lead({ signal: leading });
   } catch (error) {
@@ -87,6 +96,8 @@ class Elector {
   readonly #duration: number;
   #observed: Lease | undefined;
   #observedAt = 0;
+  /** Of requests under way: an orderly end waits for them, so that it knows what to release. */
+  readonly #over = new AbortController();
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -97,10 +108,16 @@ class Elector {
     return this.#observed?.spec.holderIdentity === this.#options.identity;
   }
 
+  /** Leadership is lost: the answer under way no longer matters. */
+  giveUp(): void {
+    this.#over.abort(new LeadershipLost(this.#options.name));
+  }
+
   /** True when this candidate holds the Lease now. Failures are logged and count as false. */
   async tryAcquireOrRenew(): Promise<boolean> {
-    const { client, env, namespace, name, signal } = this.#options;
-    if (signal.aborted) return false;
+    const { client, env, namespace, name } = this.#options;
+    if (this.#options.signal.aborted) return false;
+    const { signal } = this.#over;
     try {
       // The holder's own copy is most likely current: renewing then takes one request.
       if (this.#leads) {
@@ -110,12 +127,12 @@ class Elector {
           if (!isReason(error, 'Conflict', 'NotFound')) throw error;
         }
       }
-      const current = await client.get(Lease, { namespace, name }).catch((error: unknown) => {
+      const current = await client.get(Lease, { namespace, name }, { signal }).catch((error: unknown) => {
         if (isReason(error, 'NotFound')) return undefined;
         throw error;
       });
       if (!current) {
-        this.#observe(await client.create(Lease, this.#fresh()));
+        this.#observe(await client.create(Lease, this.#fresh(), { signal }));
         return true;
       }
       if (sameRecord(current, this.#observed)) this.#observed = current;
@@ -125,7 +142,7 @@ class Elector {
       if (held && this.#observedAt + lasts > env.clock.monotonic()) return false;
       return await this.#write(current);
     } catch (error) {
-      if (!isReason(error, 'Conflict', 'AlreadyExists'))
+      if (!signal.aborted && !isReason(error, 'Conflict', 'AlreadyExists'))
         env.log.warn('cannot acquire or renew the lease', { lease: name, error });
       return false;
     }
@@ -149,17 +166,21 @@ class Elector {
     const { client, env, identity } = this.#options;
     const now = rfc3339Micro(env.clock.now());
     const mine = current.spec.holderIdentity === identity;
-    const updated = await client.update(Lease, {
-      ...current,
-      spec: {
-        ...current.spec,
-        holderIdentity: identity,
-        leaseDurationSeconds: Math.round(this.#duration / 1000),
-        renewTime: now,
-        acquireTime: mine ? (current.spec.acquireTime ?? now) : now,
-        leaseTransitions: (current.spec.leaseTransitions ?? 0) + (mine ? 0 : 1),
+    const updated = await client.update(
+      Lease,
+      {
+        ...current,
+        spec: {
+          ...current.spec,
+          holderIdentity: identity,
+          leaseDurationSeconds: Math.round(this.#duration / 1000),
+          renewTime: now,
+          acquireTime: mine ? (current.spec.acquireTime ?? now) : now,
+          leaseTransitions: (current.spec.leaseTransitions ?? 0) + (mine ? 0 : 1),
+        },
       },
-    });
+      { signal: this.#over.signal },
+    );
     this.#observe(updated);
     return true;
   }

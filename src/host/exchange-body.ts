@@ -35,6 +35,11 @@ function giveBack({ block }: Piece): void {
   if (block && idle.length < MOST_IDLE) idle.push(block);
 }
 
+/** Of a write that failed nobody knows who still reads the block. */
+const sent = (piece: Piece) => (error?: Error | null) => {
+  if (!error) giveBack(piece);
+};
+
 /** The chunks in order, small ones joined into blocks, large ones on their own. `length` is that of all together. */
 function* pieces(chunks: readonly Chunk[], length: number): Generator<Piece> {
   let block: Buffer | undefined;
@@ -88,8 +93,8 @@ export function send(stream: Writable, body: Body | undefined, length: number): 
       next = source.next();
       if (next.done) {
         stream.off('drain', pump);
-        stream.end(piece.bytes, () => giveBack(piece));
-      } else if (!stream.write(piece.bytes, (error) => error || giveBack(piece))) return;
+        stream.end(piece.bytes, sent(piece));
+      } else if (!stream.write(piece.bytes, sent(piece))) return;
     }
   };
   if (next.done) {

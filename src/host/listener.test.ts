@@ -346,6 +346,33 @@ describe('the listener', () => {
     expect([head.body.length, Number(head.headers['content-length'])]).toEqual([0, whole.length + 600_000]);
   });
 
+  test('many large bodies at once, some of which nobody reads to the end, do not mix', async () => {
+    const bodyOf = (path: string) => Array.from({ length: 1500 }, (_, i) => `${path} ${i} `.padEnd(2000, path.at(-1)!));
+    const { port } = await serve((exchange) => exchange.respond(200, {}, bodyOf(exchange.path)));
+    const transport = transportTo(port);
+    const paths = Array.from({ length: 6 }, (_, i) => `/${String.fromCharCode(97 + i)}`);
+    const whole = (path: string) => bodyOf(path).join('');
+    const read = async (path: string) =>
+      (await transport.raw({ method: 'GET', target: path, headers: {} })).body.toString() === whole(path);
+    // Breaks off in the middle: what was under way is nobody's any more.
+    const broken = (path: string) =>
+      new Promise<void>((resolve) => {
+        const request = httpsRequest({ port, host: '127.0.0.1', path, ca: pki.ca, agent: false });
+        request.on('response', (response) => response.once('data', () => request.destroy()));
+        request.on('error', () => {}).on('close', () => resolve());
+        request.end();
+      });
+    const all = await Promise.all(
+      paths.flatMap((path) => [
+        read(path),
+        broken(path),
+        get1(port, path).then(({ text }) => text === whole(path)),
+        read(path),
+      ]),
+    );
+    expect(all.filter((same) => same !== undefined)).toEqual(Array.from({ length: 18 }, () => true));
+  });
+
   test('hands over upgraded connections', async () => {
     const { port } = await serve(async (exchange) => {
       if (exchange.path === '/no') return exchange.respond(403, {}, Buffer.from('no'));

@@ -102,7 +102,7 @@ export function findShims(socket: string): ProcessRef[] {
 export function findContainerds(dir: string): ProcessRef[] {
   return findProcesses((line) => {
     const at = line.indexOf('--config');
-    return at > 0 && line[at - 1]!.endsWith('/containerd') && line[at + 1]!.startsWith(`${dir}/`);
+    return line[at - 1]?.endsWith('/containerd') === true && line[at + 1]?.startsWith(`${dir}/`) === true;
   });
 }
 
