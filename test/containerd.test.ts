@@ -478,7 +478,7 @@ describe.skipIf(impossible)('containers', () => {
     await watched;
     node.containerd.release();
     await endProcess(daemon.process, 0);
-    rmSync(paths.socket);
+    rmSync(paths.socket, { force: true });
     const left = spawn('nsenter', [`--mount=/proc/${shim!.pid}/ns/mnt`, '--', ...command], { stdio: 'ignore' });
     left.unref();
     await eventually(() => existsSync(paths.socket));
