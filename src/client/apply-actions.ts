@@ -93,7 +93,7 @@ async function expectExisting({ kind, object }: Action & { do: 'create' }, conte
     const ref = namespace ? { namespace, name } : { name };
     context.writes.wrote(kind, await context.client.get(kind, ref, optionsOf({}, context)));
   } catch {
-    // It is gone again, or not ours to read: the failure of the create is told, and tried again after a while.
+    // It is gone again, not ours to read, or nobody answers: what is told is why the create failed, and it is tried again.
   }
 }
 
